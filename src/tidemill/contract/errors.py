@@ -144,8 +144,6 @@ class Unavailable(TidemillError):
     code = "unavailable"
     status = 503
 
-    def __init__(
-        self, message: str | None = None, *, retry_after_s: float = 1.0, hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str | None = None, *, retry_after_s: float = 1.0, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s

@@ -40,8 +40,7 @@ class FunctionRef:
         for what, value in (("function name", self.name), ("namespace", self.namespace)):
             if not DNS_LABEL.fullmatch(value):
                 raise BadRequest(
-                    f"{what} {value[:80]!r} is not a DNS label"
-                    " (lowercase letters, digits and dashes, at most 63)"
+                    f"{what} {value[:80]!r} is not a DNS label (lowercase letters, digits and dashes, at most 63)"
                 )
 
     @classmethod
