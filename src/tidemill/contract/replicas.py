@@ -1,6 +1,20 @@
 """What the provider tells the spawner: the process that binds replica slots and forks functions into them.
 
-Spoken over the spawner's unix socket as one JSON object a line; `id` pairs answers with requests.
+Spoken over the spawner's unix socket as one JSON object a line: `{"id": 7, "verb": "put", …}` is answered by
+`{"id": 7, "ok": …}` or `{"id": 7, "error": {"error", "code", "hint"?}}`; answers may come in another order.
+
+| verb | fields | answer | promise |
+|---|---|---|---|
+| `put` | `spec` (ReplicaSpec), `slots` (int ≥ 1) | `[ReplicaStatus]`, one a slot | the slots' sockets are bound and watched; asking again changes nothing, a larger `slots` adds some |
+| `start` | `ref`, `version`, `slot` | `ReplicaStatus` | a replica runs in the slot and is `ready`, or could not: state `failed`, `reason` has the last line of its traceback |
+| `stop` | `ref`, `version`, `slot` | `ReplicaStatus` | the replica finished its calls (at most `grace_s`) and is gone; the socket stays, the next connection forks anew |
+| `drop` | `ref`, `version` | `null` | as `stop` for every slot, then the sockets are gone; an unknown version is no error |
+| `list` | – | `[ReplicaStatus]` | everything put, with memory and CPU of what runs |
+
+A slot that is connected to while `idle` is forked into at once, without anyone asking. A replica that dies is
+forked again at the next connection, with a growing delay where it dies young; while it can't start, the spawner
+itself answers on the socket: 503, `X-OpenFaaS-Internal: spawner`, a JSON body with the reason. The spawner keeps
+nothing on disk: after a restart it knows nothing, and the provider puts everything again.
 """
 
 from __future__ import annotations

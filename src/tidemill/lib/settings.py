@@ -86,7 +86,8 @@ class Settings:
         return Path(runtime) / f"tm-{digest}" if runtime else Path(f"/tmp/tm-{os.geteuid()}-{digest}")
 
     def socket(self, name: str) -> Path:
-        """`control`, `door`, `spawner`, `logs`, `haproxy-admin`, `haproxy-master`."""
+        """`control`, `door`, `spawner`, `logs`, `edge` (the edge for our own services: their `X-Tidemill-*` headers
+        are believed), `haproxy-admin`, `haproxy-master`."""
         return self.run_dir / f"{name}.sock"
 
     @property

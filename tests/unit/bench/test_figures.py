@@ -1,9 +1,10 @@
 """What the bench makes of its samples."""
 
 import pytest
-from bench.figures import Row, Summary, Target, ratios, round_order
 from hypothesis import given
 from hypothesis import strategies as st
+
+from bench.figures import Row, Summary, Target, ratios, round_order
 
 AT_MOST = Target(floor=1.5, aim=1.15, at_most=True)
 AT_LEAST = Target(floor=3, aim=6, at_most=False)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from bench.harness import Bench, bench, fsync_ms, time_limit
 from bench.processes import BenchError, wait_for
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+
 from bench.client import first_byte_s, hammer, latencies_s
 from bench.http import Address, Answer, Request, parse_answer
 from bench.processes import BenchError

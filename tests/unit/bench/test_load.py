@@ -1,6 +1,7 @@
 """Reading wrk, and telling it what to send."""
 
 import pytest
+
 from bench.client import Load
 from bench.http import Request
 from bench.load import parse_wrk, wrk_script

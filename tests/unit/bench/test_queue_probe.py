@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from bench.peers.publish_door import nats_config
 from bench.queue_probe import sync_interval
 

@@ -3,6 +3,7 @@
 import io
 
 import pytest
+
 from bench.peers.redis import read_reply
 from bench.processes import BenchError
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from bench.figures import Row, Target
 from bench.report import Failure, Machine, as_json, as_table, bound, number
 

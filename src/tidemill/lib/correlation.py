@@ -1,0 +1,100 @@
+"""The identifiers of the call in hand, carried by a context variable from the first line of a call to its last.
+
+`bind` at the start of a call; everything logged below it carries the ids; `outgoing` gives the headers that a
+further hop needs.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+from tidemill.contract import headers
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who is being served. Empty strings where unknown."""
+
+    call_id: str = ""
+    correlation_id: str = ""
+    trace_id: str = ""
+    """32 hex digits (W3C Trace Context)."""
+    span_id: str = ""
+    """16 hex digits: the caller's span."""
+    function: str = ""
+    """`name.namespace`."""
+    attempt: int = 1
+
+    def as_fields(self) -> dict[str, str | int]:
+        """Log fields; absent where unknown."""
+        fields: dict[str, str | int] = {
+            name: value
+            for name in ("call_id", "correlation_id", "trace_id", "function")
+            if (value := getattr(self, name))
+        }
+        if self.call_id:
+            fields["attempt"] = self.attempt
+        return fields
+
+
+_current: ContextVar[Call | None] = ContextVar("tidemill_call", default=None)
+
+
+def current() -> Call:
+    """The call in hand; an empty one outside of any."""
+    return _current.get() or Call()
+
+
+@contextmanager
+def bind(call: Call) -> Iterator[Call]:
+    token = _current.set(call)
+    try:
+        yield call
+    finally:
+        _current.reset(token)
+
+
+def from_headers(incoming: Mapping[str, str], *, function: str = "") -> Call:
+    """The call that these request headers belong to; `incoming` is looked up as written and in lower case.
+    Values that are no ids are dropped, so that a log line cannot be forged through a header."""
+
+    def get(name: str) -> str:
+        return incoming.get(name) or incoming.get(name.lower()) or ""
+
+    def identifier(name: str) -> str:
+        return value if _ID.fullmatch(value := get(name)) else ""
+
+    trace = _TRACEPARENT.fullmatch(get(headers.TRACEPARENT))
+    attempt = get(headers.ATTEMPT)
+    return Call(
+        call_id=identifier(headers.CALL_ID),
+        correlation_id=identifier(headers.CORRELATION_ID),
+        trace_id=trace[1] if trace else "",
+        span_id=trace[2] if trace else "",
+        function=function,
+        attempt=int(attempt) if attempt.isascii() and attempt.isdigit() and len(attempt) < 6 else 1,
+    )
+
+
+def outgoing(call: Call | None = None) -> dict[str, str]:
+    """Headers for a further hop of the same user action: correlation id and a child span; not the call id, which
+    belongs to one invocation."""
+    call = call or current()
+    found = {}
+    if call.correlation_id:
+        found[headers.CORRELATION_ID] = call.correlation_id
+    if call.trace_id:
+        found[headers.TRACEPARENT] = f"00-{call.trace_id}-{secrets.token_hex(8)}-01"
+    return found
+
+
+def with_function(function: str) -> Call:
+    return replace(current(), function=function)
