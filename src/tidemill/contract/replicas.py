@@ -3,13 +3,15 @@
 Spoken over the spawner's unix socket as one JSON object a line: `{"id": 7, "verb": "put", …}` is answered by
 `{"id": 7, "ok": …}` or `{"id": 7, "error": {"error", "code", "hint"?}}`; answers may come in another order.
 
-| verb | fields | answer | promise |
-|---|---|---|---|
-| `put` | `spec` (ReplicaSpec), `slots` (int ≥ 1) | `[ReplicaStatus]`, one a slot | the slots' sockets are bound and watched; asking again changes nothing, a larger `slots` adds some |
-| `start` | `ref`, `version`, `slot` | `ReplicaStatus` | a replica runs in the slot and is `ready`, or could not: state `failed`, `reason` has the last line of its traceback |
-| `stop` | `ref`, `version`, `slot` | `ReplicaStatus` | the replica finished its calls (at most `grace_s`) and is gone; the socket stays, the next connection forks anew |
-| `drop` | `ref`, `version` | `null` | as `stop` for every slot, then the sockets are gone; an unknown version is no error |
-| `list` | – | `[ReplicaStatus]` | everything put, with memory and CPU of what runs |
+- `put` (`spec`: ReplicaSpec, `slots`: int ≥ 1) → `[ReplicaStatus]`, one a slot. The slots' sockets are bound and
+  watched; asking again changes nothing, a larger `slots` adds some.
+- `start` (`ref`, `version`, `slot`) → `ReplicaStatus`. A replica runs in the slot and is `ready`, or it could not:
+  then the state is `failed` and `reason` has the last line of its traceback.
+- `stop` (`ref`, `version`, `slot`) → `ReplicaStatus`. The replica finished its calls (at most `grace_s`) and is
+  gone; the socket stays, the next connection forks anew.
+- `drop` (`ref`, `version`) → `null`. As `stop` for every slot, then the sockets are gone; an unknown version is no
+  error.
+- `list` () → `[ReplicaStatus]`: everything put, with memory and CPU of what runs.
 
 A slot that is connected to while `idle` is forked into at once, without anyone asking. A replica that dies is
 forked again at the next connection, with a growing delay where it dies young; while it can't start, the spawner
