@@ -9,6 +9,7 @@
     │   └── FunctionNotFound    404
     ├── Conflict                409
     ├── TooLarge                413
+    ├── UnsupportedMediaType    415
     ├── Unprocessable           422
     ├── TooManyRequests         429
     ├── DeployFailed            500  a version did not become ready; carries the reason
@@ -111,6 +112,13 @@ class TooLarge(TidemillError):
 
     code = "too_large"
     status = 413
+
+
+class UnsupportedMediaType(TidemillError):
+    """The body is of a kind that is not taken here."""
+
+    code = "unsupported_media_type"
+    status = 415
 
 
 class Unprocessable(TidemillError):

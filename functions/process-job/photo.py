@@ -1,0 +1,99 @@
+"""From the bytes of a photo to its facts and thumbnails. Nothing of its EXIF data (place, camera, time) survives."""
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image, ImageOps
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+SIZES = {"large": 640, "small": 160}
+"""Longest side in pixels, by name, the largest first; a smaller photo is not enlarged."""
+EXIF_ORIENTATION = 0x0112
+
+
+class NotAnImage(Exception):
+    """The photo cannot be used, however often it is tried."""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    name: str
+    data: bytes
+    width: int
+    height: int
+    extension: str
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Photo:
+    facts: dict
+    thumbnails: list
+
+
+def develop(data, *, max_pixels):
+    """Raises NotAnImage with a reason for the uploader."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on odd metadata, and on sizes that our own limit is about
+            with Image.open(BytesIO(data), formats=FORMATS) as image:
+                check_pixels(image, max_pixels)
+                return Photo(read_facts(image, data), draw_thumbnails(image))
+    except (NotAnImage, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise NotAnImage(f"the image has far more than the {max_pixels} pixels that are allowed") from error
+    except Exception as error:  # decoders raise whatever broken data leads them to
+        raise NotAnImage(f"the file is not a readable image: {error}") from error
+
+
+def check_pixels(image, max_pixels):
+    """A few bytes can claim to be a picture of gigabytes; only the header was read so far."""
+    if image.width * image.height > max_pixels:
+        raise NotAnImage(f"the image has {image.width} × {image.height} pixels, and {max_pixels} are allowed")
+
+
+def read_facts(image, data):
+    """Width and height are those of the picture as it is looked at, turned as its camera noted."""
+    on_its_side = image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+    width, height = (image.height, image.width) if on_its_side else (image.width, image.height)
+    return {
+        "format": image.format,
+        "width": width,
+        "height": height,
+        "mode": image.mode,
+        "frames": getattr(image, "n_frames", 1),
+        "size_bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def draw_thumbnails(image):
+    largest = max(SIZES.values())
+    image.draft("RGB", (largest, largest))  # a large JPEG is decoded at a fraction of its size
+    bare = without_metadata(image)
+    thumbnails = []
+    for name, side in SIZES.items():
+        bare.thumbnail((side, side))
+        thumbnails.append(encode(name, bare))
+    return thumbnails
+
+
+def without_metadata(image):
+    """The upright pixels of the first frame and nothing else: no EXIF, no comments, no colour profile."""
+    upright = ImageOps.exif_transpose(image)
+    mode = "RGBA" if upright.has_transparency_data else "RGB"
+    bare = Image.new(mode, upright.size)
+    bare.paste(upright.convert(mode))
+    return bare
+
+
+def encode(name, image):
+    out = BytesIO()
+    if image.mode == "RGBA":
+        image.save(out, "PNG", optimize=True)
+        return Thumbnail(name, out.getvalue(), image.width, image.height, "png", "image/png")
+    image.save(out, "JPEG", quality=85, optimize=True)
+    return Thumbnail(name, out.getvalue(), image.width, image.height, "jpg", "image/jpeg")

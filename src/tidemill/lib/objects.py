@@ -1,0 +1,101 @@
+"""A function's objects in one S3 bucket. Errors of the driver end here: Unavailable, NotFound, TooLarge come out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, Protocol
+
+from tidemill.contract.errors import BadRequest, NotFound, TooLarge, Unavailable
+
+if TYPE_CHECKING:
+    from minio import Minio
+
+LONGEST_KEY = 512
+_SEGMENT = re.compile(r"[A-Za-z0-9!_.*'()=+,@-]{1,200}")
+
+
+def check_key(key: object) -> str:
+    """An object key that every S3 server takes and that cannot leave its bucket: segments of plain characters,
+    none of them `.` or `..`. Raises BadRequest."""
+    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
+        raise BadRequest(f"key must be a text of 1 to {LONGEST_KEY} characters")
+    for segment in key.split("/"):
+        if segment in (".", "..") or not _SEGMENT.fullmatch(segment):
+            raise BadRequest(f"key {key[:80]!r} is not a path of plain names such as photos/cat.jpg")
+    return key
+
+
+class Objects(Protocol):
+    """What functions need of an object store."""
+
+    def put(self, key: str, data: bytes, *, content_type: str) -> None:
+        """Stores or replaces; when it returns the object can be read by everybody. Raises Unavailable."""
+        ...
+
+    def get(self, key: str, *, max_bytes: int) -> bytes:
+        """Raises NotFound, TooLarge, Unavailable."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """No error where there is none. Raises Unavailable."""
+        ...
+
+
+class S3Objects:
+    """Objects in a bucket of an S3 server; the bucket is made at the first use where it is missing."""
+
+    def __init__(self, client: Minio, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._has_bucket = False
+
+    def put(self, key: str, data: bytes, *, content_type: str) -> None:
+        with _translated(key):
+            self._ensure_bucket()
+            self._client.put_object(self._bucket, key, BytesIO(data), len(data), content_type=content_type)
+
+    def get(self, key: str, *, max_bytes: int) -> bytes:
+        with _translated(key):
+            response = self._client.get_object(self._bucket, key)
+            try:
+                if int(response.headers.get("Content-Length", 0)) > max_bytes:
+                    raise TooLarge(f"object {key} is larger than {max_bytes} bytes")
+                return bytes(response.read())
+            finally:
+                response.close()
+                response.release_conn()
+
+    def remove(self, key: str) -> None:
+        with _translated(key):
+            self._client.remove_object(self._bucket, key)
+
+    def _ensure_bucket(self) -> None:
+        from minio import S3Error
+
+        if self._has_bucket:
+            return
+        if not self._client.bucket_exists(self._bucket):
+            try:
+                self._client.make_bucket(self._bucket)
+            except S3Error as error:
+                if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                    raise
+        self._has_bucket = True
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    from minio.error import MinioException, S3Error
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except S3Error as error:
+        if error.code in ("NoSuchKey", "NoSuchBucket"):
+            raise NotFound(f"there is no object {key}") from error
+        raise Unavailable("the object store does not do its work at the moment") from error
+    except (MinioException, HTTPError, OSError) as error:
+        raise Unavailable("the object store is not reachable at the moment") from error
