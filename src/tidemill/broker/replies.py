@@ -1,0 +1,43 @@
+"""Answers to publishes, found by the last token of one wildcard inbox: no subscription and no timer per message."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from nats.aio.msg import Msg
+
+from tidemill.broker.connection import Connection
+from tidemill.contract.errors import Unavailable
+
+
+class Replies:
+    """`expect` gives a reply subject and the future of what arrives there; a lost connection fails all at once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._prefix = f"{connection.inbox_prefix}.acks.{connection.instance}"
+        self._numbers = itertools.count(1)
+        self._expected: dict[str, asyncio.Future[Msg]] = {}
+        connection.on_connect(self._subscribe)
+        connection.on_disconnect(self._fail_all)
+        self._connection = connection
+
+    def expect(self) -> tuple[str, asyncio.Future[Msg]]:
+        subject = f"{self._prefix}.{self._connection.instance}{next(self._numbers)}"
+        future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._expected[subject] = future
+        future.add_done_callback(lambda _: self._expected.pop(subject, None))
+        return subject, future
+
+    async def _subscribe(self) -> None:
+        await self._connection.raw.subscribe(f"{self._prefix}.*", cb=self._arrived)
+
+    async def _arrived(self, message: Msg) -> None:
+        future = self._expected.get(message.subject)
+        if future is not None and not future.done():
+            future.set_result(message)
+
+    def _fail_all(self) -> None:
+        for future in list(self._expected.values()):
+            if not future.done():
+                future.set_exception(Unavailable("the connection to the queue broke before it confirmed"))
