@@ -1,0 +1,85 @@
+"""What a service prints, kept as JSON lines in a file that does not grow without end."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+
+from tidemill.lib.log import timestamp
+
+ROTATE_BYTES = 20 * 1024 * 1024
+KEEP_FILES = 3
+"""Older ones beside the current: `NAME.ndjson.1` is the youngest."""
+LONGEST_LINE_BYTES = 256 * 1024
+"""A longer one is cut here: whoever prints it without an end must not fill our memory."""
+LAST_LINES = 12
+"""Remembered for the one who asks why a service does not start."""
+
+
+class Output:
+    """The log of one service. A full disk loses lines and is counted; it never stops the service."""
+
+    def __init__(self, source: str, path: Path, *, rotate_bytes: int = ROTATE_BYTES) -> None:
+        self.source = source
+        self.path = path
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.lost_bytes = 0
+        self._rotate_bytes = rotate_bytes
+        self._rest = b""
+        self._file = path.open("ab", buffering=0)
+        self._size = self._file.tell()
+
+    def feed(self, chunk: bytes) -> None:
+        """Bytes as they arrive; whole lines are written at once, the rest is kept for the next chunk."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > LONGEST_LINE_BYTES:
+            lines.append(self._rest)
+            self._rest = b""
+        self._write(lines)
+
+    def end(self) -> None:
+        """The process ended: what came without a newline is a line too."""
+        rest, self._rest = self._rest, b""
+        self._write([rest] if rest else [])
+
+    def close(self) -> None:
+        self.end()
+        self._file.close()
+
+    def _write(self, lines: list[bytes]) -> None:
+        kept = [line if _is_ours(line) else self._wrap(line) for line in lines if line.strip()]
+        if not kept:
+            return
+        self.last_lines.extend(_readable(line) for line in lines[-LAST_LINES:] if line.strip())
+        block = b"\n".join(kept) + b"\n"
+        try:
+            if self._size + len(block) > self._rotate_bytes:
+                self._rotate()
+            self._size += self._file.write(block)
+        except OSError:
+            self.lost_bytes += len(block)
+
+    def _wrap(self, line: bytes) -> bytes:
+        text = line.decode(errors="replace").rstrip()
+        fields = {"ts": timestamp(), "level": "info", "source": self.source, "event": "output", "text": text}
+        return json.dumps(fields, ensure_ascii=False).encode()
+
+    def _rotate(self) -> None:
+        self._file.close()
+        for number in range(KEEP_FILES, 0, -1):
+            older = self.path.with_name(f"{self.path.name}.{number}")
+            younger = self.path if number == 1 else self.path.with_name(f"{self.path.name}.{number - 1}")
+            if younger.exists():
+                younger.replace(older)
+        self._file = self.path.open("ab", buffering=0)
+        self._size = 0
+
+
+def _is_ours(line: bytes) -> bool:
+    """Our log lines start so (lib.log); parsing each would cost more than writing it."""
+    return line.startswith(b'{"ts":') and line.endswith(b"}")
+
+
+def _readable(line: bytes) -> str:
+    return line[:2000].decode(errors="replace").rstrip()
