@@ -29,9 +29,11 @@ from tidemill.broker.base import (
 )
 from tidemill.broker.connection import Connection
 from tidemill.broker.intake import JetStreamIntake
+from tidemill.broker.permissions import User
 from tidemill.broker.replies import Replies
 from tidemill.contract.errors import Unavailable
 from tidemill.lib.log import Logger
+from tidemill.lib.settings import Settings
 
 ACK_TIMEOUT_S = 2.0
 """For a durable publish: an fsync takes milliseconds; who waits longer is better told to come back."""
@@ -295,6 +297,12 @@ class JetStream:
         if "error" in answer:
             raise _refusal(answer["error"])
         return answer
+
+
+def jetstream(settings: Settings, user: User, log: Logger) -> JetStream:
+    """The embedded server, as one of our services. Raises FileNotFoundError where it has no password yet."""
+    password = (settings.secrets_dir / f"nats-{user}").read_text().strip()
+    return JetStream(f"nats://{settings.bind_host}:{settings.nats_port}", user=user, password=password, log=log)
 
 
 def _stored(reply: Msg) -> Stored:
