@@ -106,11 +106,14 @@ def retry_policy(annotations: Mapping[str, str]) -> RetryPolicy:
     """Raises BadRequest naming the annotation."""
     default = RetryPolicy()
     min_wait_s = _read(annotations, RETRY_MIN_WAIT, parse_duration_s, default.min_wait_s)
+    max_wait_s = _read(annotations, RETRY_MAX_WAIT, parse_duration_s, max(default.max_wait_s, min_wait_s))
+    if max_wait_s < min_wait_s:
+        raise BadRequest(f"{RETRY_MAX_WAIT} ({max_wait_s:g} s) is below {RETRY_MIN_WAIT} ({min_wait_s:g} s)")
     return RetryPolicy(
         attempts=_read(annotations, RETRY_ATTEMPTS, _whole(1, 1000), default.attempts),
         codes=_read(annotations, RETRY_CODES, _codes, default.codes),
         min_wait_s=min_wait_s,
-        max_wait_s=_read(annotations, RETRY_MAX_WAIT, parse_duration_s, max(default.max_wait_s, min_wait_s)),
+        max_wait_s=max_wait_s,
     )
 
 
@@ -120,8 +123,8 @@ def _read(source: Mapping[str, str], key: str, parse: Callable[[str], _T], defau
         return default
     try:
         return parse(text)
-    except ValueError as cause:
-        raise BadRequest(f"{key}: {cause}") from cause
+    except (ValueError, BadRequest) as cause:
+        raise BadRequest(f"{key}: {cause}", hint=getattr(cause, "hint", None)) from cause
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

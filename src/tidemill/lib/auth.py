@@ -35,7 +35,9 @@ class Credentials:
 
     def permits(self, authorization: str | None) -> bool:
         """Whether this `Authorization` header is ours: Basic, or Bearer with the password as token. Compares in
-        constant time."""
+        constant time; an empty password, as a truncated file leaves it, permits nobody."""
+        if not self.password:
+            return False
         scheme, _, value = (authorization or "").partition(" ")
         if scheme.lower() == "bearer":
             return hmac.compare_digest(value.strip().encode(), self.password.encode())

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from tidemill.contract import headers
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
+"""Invalid by W3C Trace Context."""
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
@@ -73,6 +75,8 @@ def from_headers(incoming: Mapping[str, str], *, function: str = "") -> Call:
         return value if _ID.fullmatch(value := get(name)) else ""
 
     trace = _TRACEPARENT.fullmatch(get(headers.TRACEPARENT))
+    if trace and (trace[1] == _NO_TRACE or trace[2] == _NO_SPAN):
+        trace = None
     attempt = get(headers.ATTEMPT)
     return Call(
         call_id=identifier(headers.CALL_ID),
@@ -80,7 +84,7 @@ def from_headers(incoming: Mapping[str, str], *, function: str = "") -> Call:
         trace_id=trace[1] if trace else "",
         span_id=trace[2] if trace else "",
         function=function,
-        attempt=int(attempt) if attempt.isascii() and attempt.isdigit() and len(attempt) < 6 else 1,
+        attempt=max(1, int(attempt)) if attempt.isascii() and attempt.isdigit() and len(attempt) < 6 else 1,
     )
 
 

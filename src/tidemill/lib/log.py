@@ -25,7 +25,7 @@ except ImportError:  # functions' own environments need not have orjson
     import json
 
     def _encode(fields: dict[str, Any]) -> bytes:
-        return json.dumps(fields, default=str, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(fields, default=str, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -60,8 +60,24 @@ class Logger:
         line.update(current().as_fields())
         line.update(fields)
         stream = self._stream or sys.stdout.buffer
-        stream.write(_encode(line) + b"\n")
+        stream.write(_encode_anything(line) + b"\n")
         stream.flush()
+
+
+def _encode_anything(fields: dict[str, Any]) -> bytes:
+    """A field that JSON cannot hold is written as Python shows it: logging must never be what fails."""
+    try:
+        return _encode(fields)
+    except (TypeError, ValueError, RecursionError):
+        return _encode({name: _encodable(value) for name, value in fields.items()})
+
+
+def _encodable(value: Any) -> Any:
+    try:
+        _encode({"value": value})
+    except (TypeError, ValueError, RecursionError):
+        return ascii(value)
+    return value
 
 
 def get_logger(source: str) -> Logger:
