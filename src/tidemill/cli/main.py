@@ -39,6 +39,7 @@ app = typer.Typer(
     name="tidemill",
     help="Serverless functions on your own machines, compatible with OpenFaaS.",
     no_args_is_help=True,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,  # rich costs a script's --help 150 ms
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -84,7 +85,8 @@ def run(arguments: Sequence[str]) -> int:
     except TyperException as error:
         if not error.format_message():  # help was printed instead
             return BadUsage.exit_code
-        return _tell(output, BadUsage(error.format_message(), hint="see: tidemill --help"))
+        command = getattr(getattr(error, "ctx", None), "command_path", "tidemill")
+        return _tell(output, BadUsage(error.format_message(), hint=f"see: {command} --help"))
     except (KeyboardInterrupt, Abort):
         return INTERRUPTED
     except BrokenPipeError:  # `tidemill logs -f | head`: the reader has enough

@@ -14,7 +14,7 @@ from tidemill.contract.errors import BadRequest, BadStack
 from tidemill.contract.functions import FunctionDeployment
 from tidemill.contract.names import DEFAULT_NAMESPACE, FunctionRef
 from tidemill.contract.stackyaml import Section, read_yaml
-from tidemill.contract.tuning import Tuning
+from tidemill.contract.tuning import ROUTE, Tuning
 from tidemill.contract.units import parse_cpu_cores, parse_memory_bytes
 
 TOP_KEYS = ("version", "provider", "functions", "configuration")
@@ -180,16 +180,22 @@ def check_deployments(stack: Stack, overrides: Overrides | None = None) -> None:
             _ = deployment.ref
             tuning = Tuning.of(deployment)
         except BadRequest as cause:
-            key = str(cause).split(":")[0].split(" ")[0]
-            line = function.lines.get(key, function.line)
-            raise BadStack(f"functions.{function.name}: {cause}", file=stack.file, line=line) from cause
+            line = _line_at_fault(function, str(cause))
+            message = f"functions.{function.name}: {cause}"
+            raise BadStack(message, file=stack.file, line=line, hint=cause.hint) from cause
         for other, theirs in claimed:
             for route in tuning.routes:
                 if any(route.clashes(held) for held in theirs.routes):
-                    line = function.lines.get("com.tidemill.route", function.line)
+                    line = function.lines.get(ROUTE, function.line)
                     message = f'functions.{function.name}: route "{route}" is already held by {other}'
                     raise BadStack(message, file=stack.file, line=line)
         claimed.append((function.name, tuning))
+
+
+def _line_at_fault(function: StackFunction, message: str) -> int:
+    """Messages about tuning begin with the key; those about routes with the word."""
+    key = ROUTE if message.startswith("route ") else message.replace(":", " ").split()[0]
+    return function.lines.get(key, function.line)
 
 
 def _functions(top: Section) -> dict[str, StackFunction]:
