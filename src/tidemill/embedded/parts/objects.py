@@ -29,7 +29,7 @@ def find_objects(settings: Settings, environ: Mapping[str, str]) -> Part:
         return replace(_MINIO, engine="external", where="S3_ENDPOINT", durability="as your server is set up")
     minio = on_path("minio", environ)
     if minio is not None and not objects_dir(settings, "versitygw").exists():
-        asked = ask_version(minio, "--version", r"RELEASE\.([0-9T:Z-]+)|(?:version )(\S+)")
+        asked = ask_version(minio, "--version", r"version (?:RELEASE\.)?(\S+)")
         if not asked.problem:
-            return replace(_MINIO, where="PATH", path=minio, version=asked.version or "unknown")
+            return replace(_MINIO, where="PATH", path=minio, version=asked.version)
     return find_versitygw(environ)

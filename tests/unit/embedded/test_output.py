@@ -1,0 +1,94 @@
+"""What services print, as it is kept."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidemill.embedded.output import KEEP_FILES, LAST_LINES, LONGEST_LINE_BYTES, Output
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "door.ndjson"
+
+
+def test_our_own_lines_are_kept_as_they_are(path: Path) -> None:
+    """A JSON line of lib.log is stored byte by byte."""
+    line = b'{"ts":"2026-01-01T00:00:00.000Z","level":"info","source":"door","event":"accepted"}'
+    output = Output("door", path)
+    output.feed(line + b"\n")
+    output.close()
+    assert path.read_bytes() == line + b"\n"
+
+
+def test_other_lines_are_wrapped(path: Path) -> None:
+    """Whatever else is printed becomes the text of a JSON line that names its source."""
+    output = Output("nats", path)
+    output.feed(b"[7] [INF] Server is ready \xff\n")
+    output.close()
+    (line,) = lines_of(path)
+    assert (line["source"], line["event"], line["text"]) == ("nats", "output", "[7] [INF] Server is ready �")
+
+
+def test_a_line_may_arrive_in_pieces(path: Path) -> None:
+    """Chunks end anywhere; a line is whole when its newline came, or when the process ended."""
+    output = Output("nats", path)
+    for piece in (b"one", b" line\ntwo", b"\n\nend"):
+        output.feed(piece)
+    assert [line["text"] for line in lines_of(path)] == ["one line", "two"]
+    output.close()
+    assert [line["text"] for line in lines_of(path)] == ["one line", "two", "end"]
+
+
+def test_a_line_without_an_end_does_not_fill_memory(path: Path) -> None:
+    """It is cut and stored once it is longer than any sensible line."""
+    output = Output("nats", path)
+    output.feed(b"x" * (LONGEST_LINE_BYTES + 1))
+    assert len(lines_of(path)) == 1
+    output.close()
+
+
+def test_files_rotate_and_old_ones_go(path: Path) -> None:
+    """No file grows beyond the limit, and only the youngest few are kept."""
+    output = Output("nats", path, rotate_bytes=300)
+    for number in range(20):
+        output.feed(f"line {number}\n".encode())
+    output.close()
+    kept = sorted(each.name for each in path.parent.iterdir())
+    assert kept == ["door.ndjson", *(f"door.ndjson.{number}" for number in range(1, KEEP_FILES + 1))]
+    assert lines_of(path)[-1]["text"] == "line 19"
+    assert all(each.stat().st_size <= 300 for each in path.parent.iterdir())
+
+
+def test_the_last_lines_are_remembered(path: Path) -> None:
+    """They tell why a service does not start."""
+    output = Output("mongo", path)
+    output.feed("".join(f"line {number}\n" for number in range(100)).encode())
+    output.close()
+    assert list(output.last_lines) == [f"line {number}" for number in range(100 - LAST_LINES, 100)]
+
+
+def test_a_full_disk_loses_lines_but_stops_nobody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be written is counted, and later lines are written again."""
+    output = Output("door", path)
+
+    class Full:
+        def write(self, block: bytes) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(output, "_file", Full())
+        output.feed(b"lost\n")
+    output.feed(b"kept\n")
+    output.close()
+    assert output.lost_bytes > 0
+    assert [line["text"] for line in lines_of(path)] == ["kept"]
