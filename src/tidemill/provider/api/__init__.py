@@ -1,0 +1,1 @@
+"""The provider's HTTP API: one file a resource, joined in `app`."""

@@ -1,0 +1,118 @@
+"""Replicas as processes of this machine, forked by the spawner from source that the builder keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Collection
+from compileall import compile_dir
+from pathlib import Path
+from typing import Protocol
+
+from tidemill.contract import workload
+from tidemill.contract.functions import FunctionDeployment
+from tidemill.contract.names import FunctionRef
+from tidemill.contract.replicas import ReplicaSpec, ReplicaStatus
+from tidemill.provider.builds import Builds, Source
+from tidemill.provider.environments import Environments
+from tidemill.provider.plan import make_spec
+from tidemill.provider.privileges import Privileges
+from tidemill.provider.secrets import SecretStore, content_digests
+
+
+class Spawner(Protocol):
+    """The spawner's client (tidemill.spawn.client), as used here."""
+
+    async def put(self, spec: ReplicaSpec, slots: int) -> list[ReplicaStatus]: ...
+
+    async def start(self, ref: str, version: str, slot: int) -> ReplicaStatus: ...
+
+    async def stop(self, ref: str, version: str, slot: int) -> ReplicaStatus: ...
+
+    async def drop(self, ref: str, version: str) -> None: ...
+
+    async def list(self) -> list[ReplicaStatus]: ...
+
+
+class ProcessBackend:
+    """See `base.Backend`."""
+
+    def __init__(
+        self,
+        *,
+        spawner: Spawner,
+        builds: Builds,
+        environments: Environments,
+        secrets: SecretStore,
+        privileges: Privileges,
+        functions_dir: Path,
+        gateway_url: str,
+        s3_endpoint: str,
+    ) -> None:
+        self._spawner = spawner
+        self._builds = builds
+        self._environments = environments
+        self._secrets = secrets
+        self._privileges = privileges
+        self._functions_dir = functions_dir
+        self._gateway_url = gateway_url
+        self._s3_endpoint = s3_endpoint
+
+    async def prepare(self, deployment: FunctionDeployment, *, uids: Collection[int], uid: int | None) -> ReplicaSpec:
+        source = await asyncio.to_thread(self._builds.resolve, deployment.image)
+        paths = self._secrets.paths(deployment.namespace, deployment.secrets)
+        environment = await self._environments.ensure(source.environment)
+        if uid is None or not self._privileges.separate:
+            uid = self._privileges.function_uid(deployment.ref, uids)
+        spec = make_spec(
+            deployment,
+            kind=source.kind,
+            python=environment.python,
+            env_hash=environment.hash,
+            preload=environment.preload,
+            source_digest=source.digest,
+            functions_dir=self._functions_dir,
+            secrets=paths,
+            secret_digests=await asyncio.to_thread(content_digests, paths),
+            platform_environ={
+                workload.ENV_NAME: deployment.service,
+                workload.ENV_NAMESPACE: deployment.namespace,
+                workload.ENV_GATEWAY: self._gateway_url,
+                workload.ENV_S3_ENDPOINT: self._s3_endpoint,
+            },
+            uid=uid,
+        )
+        await asyncio.to_thread(self._place, source, Path(spec.source_dir), uid)
+        return spec
+
+    async def put(self, spec: ReplicaSpec, slots: int) -> list[ReplicaStatus]:
+        return await self._spawner.put(spec, slots)
+
+    async def start(self, spec: ReplicaSpec, slot: int) -> ReplicaStatus:
+        return await self._spawner.start(spec.ref, spec.version, slot)
+
+    async def stop(self, spec: ReplicaSpec, slot: int) -> ReplicaStatus:
+        return await self._spawner.stop(spec.ref, spec.version, slot)
+
+    async def drop(self, ref: str, version: str) -> None:
+        await self._spawner.drop(ref, version)
+        name = FunctionRef.parse(ref)
+        await asyncio.to_thread(shutil.rmtree, self._functions_dir / name.namespace / name.name / version, True)
+
+    async def list(self) -> list[ReplicaStatus]:
+        return await self._spawner.list()
+
+    def _place(self, source: Source, folder: Path, uid: int | None) -> None:
+        """A copy of the source that this function's user can read and nobody but the platform can change."""
+        if folder.exists():
+            return
+        for parent in (self._functions_dir, folder.parent.parent, folder.parent):
+            parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        building = folder.with_name(f".{folder.name}")
+        shutil.rmtree(building, ignore_errors=True)
+        shutil.copytree(source.folder / "function", building / "function")
+        # Compiled here, since the function's user may not write next to its source. A syntax error is left for
+        # the replica to report, in the words the author knows.
+        compile_dir(building, quiet=2, workers=1, stripdir=str(building), prependdir=str(folder))
+        self._privileges.readable_by(building, uid)
+        building.rename(folder)

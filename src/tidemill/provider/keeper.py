@@ -1,0 +1,49 @@
+"""The loop that brings functions back: once at the start, then whenever the spawner or the edge forgot something."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tidemill.contract.errors import Unavailable
+from tidemill.lib.log import Logger
+from tidemill.provider.functions import Functions
+from tidemill.provider.namespaces import Namespaces
+
+START_RETRY_S = 0.1
+LOOK_S = 1.0
+"""How long a spawner that restarted goes unnoticed at most; one short question over a unix socket."""
+
+
+class Keeper:
+    """Runs until cancelled."""
+
+    def __init__(self, *, functions: Functions, namespaces: Namespaces, log: Logger) -> None:
+        self._functions = functions
+        self._namespaces = namespaces
+        self._log = log
+
+    async def run(self) -> None:
+        await self._bring_back()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self._functions.heal()
+            except Unavailable:
+                continue
+
+    async def _bring_back(self) -> None:
+        """Waits for the broker and the spawner, however long they take."""
+        waiting_for = ""
+        while not self._functions.loaded:
+            try:
+                await self._namespaces.load()
+                await self._functions.reconcile()
+            except Unavailable as error:
+                if str(error) != waiting_for:
+                    waiting_for = str(error)
+                    self._log.info("waiting", error=waiting_for)
+                await asyncio.sleep(START_RETRY_S)
+        live = self._functions.all()
+        self._log.info("ready", functions=len(live))
+        for function in live:
+            await self._functions.warm(function.record)
