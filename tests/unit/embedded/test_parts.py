@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.embedded.parts import PartMissing, find_parts, install_parts, mongod, versitygw
+from tidemill.embedded.parts.golang import InstallFailed
 from tidemill.embedded.parts.mongod import find_mongod
 from tidemill.embedded.parts.nats import find_nats
 from tidemill.embedded.parts.objects import find_objects, objects_dir
@@ -22,6 +23,13 @@ def program(folder: Path, name: str, says: str, code: int = 0) -> Path:
     path.write_text(f"#!/bin/sh\necho '{says}'\nexit {code}\n")
     path.chmod(0o755)
     return path
+
+
+def compiler(folder: Path, *, install: str) -> None:
+    """A `go` that is new enough and does this for `go install`."""
+    program(folder, "go", "")
+    script = f"#!/bin/sh\ncase $1 in version) echo go version go1.26.0 linux/amd64;; install) {install};; esac\n"
+    (folder / "go").write_text(script)
 
 
 def silent(step: str, detail: str = "") -> None:
@@ -90,11 +98,7 @@ def test_versitygw_is_built_once_and_kept_outside_of_data_directories(
     platform_settings: Settings, tmp_path: Path
 ) -> None:
     """The compiler is asked for the pinned module; the second time nothing is built."""
-    go = program(tmp_path / "bin", "go", "go version go1.26.0 linux/amd64")
-    go.write_text(
-        go.read_text() + 'case $1 in install) echo built >> "$BUILDS"; cp "$GATEWAY" "$GOBIN/versitygw";; esac\n'
-    )
-    go.write_text(go.read_text().replace("exit 0\n", 'mkdir -p "${GOBIN:-/tmp}"\n'))
+    compiler(tmp_path / "bin", install='echo built >> "$BUILDS"; mkdir "$GOBIN"; cp "$GATEWAY" "$GOBIN/versitygw"')
     environ = {
         "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
         "TIDEMILL_CACHE": str(tmp_path / "cache"),
@@ -113,13 +117,9 @@ def test_versitygw_is_built_once_and_kept_outside_of_data_directories(
 
 def test_a_failed_build_says_what_go_said(tmp_path: Path) -> None:
     """The last line of the compiler is the message, the ways around it are the hint."""
-    program(tmp_path / "bin", "go", "go version go1.26.0\nno route to proxy", 0)
-    go = tmp_path / "bin" / "go"
-    go.write_text(
-        "#!/bin/sh\ncase $1 in version) echo go version go1.26.0;; *) echo no route to proxy; exit 1;; esac\n"
-    )
+    compiler(tmp_path / "bin", install="echo no route to proxy; exit 1")
     environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "TIDEMILL_CACHE": str(tmp_path / "cache")}
-    with pytest.raises(versitygw.InstallFailed, match="no route to proxy") as caught:
+    with pytest.raises(InstallFailed, match="no route to proxy") as caught:
         versitygw.install_versitygw(environ, silent)
     assert "minio" in (caught.value.hint or "")
     assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith("build-")]
