@@ -48,7 +48,8 @@ class Runner:
         self._output = Output(service.name, logs_dir / f"{service.name}.ndjson")
         self._child: Child | None = None
         self._stopping = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._asked = asyncio.Event()
+        """A start or the stop was asked for: a death is then no news, and no pause is kept."""
         self._deaths_in_a_row = 0
         self._restarts = 0
         self._reason = ""
@@ -79,8 +80,10 @@ class Runner:
                 started = time.monotonic()
                 self._enter("starting")
                 await self._live()
-                if not self._stopping.is_set():
+                if not self._asked.is_set():
                     await self._wait_to_restart(lived_s=time.monotonic() - started)
+                if not self._stopping.is_set():
+                    self._asked.clear()
         finally:
             self._enter("stopped")
             self._output.close()
@@ -90,14 +93,14 @@ class Runner:
         if self._state == "stopped":
             return
         self._stopping.set()
-        self._hurry.set()
+        self._asked.set()
         self._enter("stopping")
         await self._end_child()
 
     async def restart(self) -> None:
         """The process ends as at a stop and is started again at once, with a clean record."""
         self._deaths_in_a_row = 0
-        self._hurry.set()
+        self._asked.set()
         await self._end_child()
 
     async def _live(self) -> None:
@@ -155,9 +158,7 @@ class Runner:
         )
         self._enter("waiting")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), decision.delay_s)
-        if not self._stopping.is_set():
-            self._hurry.clear()
+            await asyncio.wait_for(self._asked.wait(), decision.delay_s)
 
     async def _end_child(self) -> None:
         child = self._child
