@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
-
-
-def _boolean(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise typer.BadParameter("must be true or false")
-    return text == "true"
-
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, errors as JSON on standard error.")]
 GatewayUrl = Annotated[
@@ -26,11 +19,7 @@ StackFile = Annotated[
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Where the local platform keeps its data; else .tidemill.")
 ]
-Envsubst = Annotated[bool, typer.Option("--envsubst", parser=_boolean, metavar="true|false", help="Expand ${VAR}.")]
-Environment = Annotated[
-    str | None,
-    typer.Option("--environment", metavar="NAME", help="Add config/NAME.yml to every function's variables."),
-]
+Envsubst = Annotated[Literal["true", "false"], typer.Option("--envsubst", help="Expand ${VAR} in the stack file.")]
 Filter = Annotated[str | None, typer.Option("--filter", metavar="GLOB", help="Only functions whose name matches.")]
 Regex = Annotated[str | None, typer.Option("--regex", metavar="REGEX", help="Only functions whose name matches.")]
 EnvVars = Annotated[list[str] | None, typer.Option("--env", "-e", metavar="NAME=VALUE", help="Set a variable.")]

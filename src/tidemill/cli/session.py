@@ -69,7 +69,7 @@ def open_project(file: str | None, *, envsubst: bool = True, environment: str | 
     if file and file.startswith(("http://", "https://")):
         stack = parse_stack(_download(file), file=file, environ=environ)
         return Project(complete(stack, Path.cwd(), environment=environment), Path.cwd())
-    path = Path(file) if file else find_stack_file(Path.cwd())
+    path = Path(file) if file else find_stack_file(Path())
     if path is None:
         hint = "name one with -f, or make a function with: tidemill new NAME --lang python3-http"
         raise BadUsage("there is no stack.yaml or stack.yml here", hint=hint)

@@ -30,7 +30,7 @@ def dev(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Else every function.")] = None,
     file: options.StackFile = None,
     environment: options.Environment = None,
-    envsubst: options.Envsubst = True,
+    envsubst: options.Envsubst = "true",
     gateway: options.GatewayUrl = None,
     as_json: options.Json = False,
 ) -> None:
@@ -43,7 +43,7 @@ def dev(
     output = Output(as_json=as_json)
 
     def read() -> Project:
-        whole = open_project(file, envsubst=envsubst, environment=environment)
+        whole = open_project(file, envsubst=envsubst == "true", environment=environment)
         return Project(select(whole.stack, names=names or ()), whole.folder)
 
     project = read()

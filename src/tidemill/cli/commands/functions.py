@@ -29,7 +29,7 @@ def deploy(
         str | None, typer.Option("--image", help="Deploy this image as NAME, without stack file and build.")
     ] = None,
     environment: options.Environment = None,
-    envsubst: options.Envsubst = True,
+    envsubst: options.Envsubst = "true",
     namespace: options.Namespace = None,
     gateway: options.GatewayUrl = None,
     as_json: options.Json = False,
@@ -55,7 +55,7 @@ def deploy(
         name = (names or [""])[0]
         project = Project(Stack("--image", {name: StackFunction(name, line=1, image=image)}), folder=Path.cwd())
     else:
-        project = open_project(file, envsubst=envsubst, environment=environment)
+        project = open_project(file, envsubst=envsubst == "true", environment=environment)
         project = Project(select(project.stack, names=names or (), glob=glob, regex=regex), project.folder)
     check_deployments(project.stack, overrides)
     with connect(gateway, stack=project.stack) as client, shown(output) as report:
@@ -77,7 +77,7 @@ def remove(
     file: options.StackFile = None,
     glob: options.Filter = None,
     regex: options.Regex = None,
-    envsubst: options.Envsubst = True,
+    envsubst: options.Envsubst = "true",
     namespace: options.Namespace = None,
     gateway: options.GatewayUrl = None,
     as_json: options.Json = False,
@@ -87,7 +87,7 @@ def remove(
     stack = None
     wanted = [(name, namespace) for name in names or ()]
     if not wanted:
-        stack = select(open_project(file, envsubst=envsubst).stack, glob=glob, regex=regex)
+        stack = select(open_project(file, envsubst=envsubst == "true").stack, glob=glob, regex=regex)
         wanted = [(name, namespace or function.namespace) for name, function in stack.functions.items()]
     missing: list[str] = []
     removed: list[str] = []

@@ -37,7 +37,7 @@ def new(
     if name is None:
         raise BadUsage("new needs the function's NAME", hint="tidemill new hello --lang python3-http")
     FunctionRef(name)
-    stack_file = file or find_stack_file(Path.cwd()) or Path("stack.yml")
+    stack_file = file or find_stack_file(Path()) or Path("stack.yml")
     project = stack_file.parent
     template = find_template(lang, project)
     folder = handler or (Path("functions", name) if (project / "functions").is_dir() else Path(name))

@@ -35,14 +35,14 @@ def up(
     mongo_port: Port = None,
     s3_port: Port = None,
     environment: options.Environment = None,
-    envsubst: options.Envsubst = True,
+    envsubst: options.Envsubst = "true",
     as_json: options.Json = False,
 ) -> None:
     """Start the platform in the background, deploy the stack file, and say where everything is."""
     from tidemill.embedded import launch
 
     output = Output(as_json=as_json)
-    project = _project(file, deploy=deploy, demo=demo, environment=environment, envsubst=envsubst)
+    project = _project(file, deploy=deploy, demo=demo, environment=environment, expand=envsubst == "true")
     asked: dict[str, Any] = {
         "bind_host": bind,
         "gateway_port": gateway_port,
@@ -126,18 +126,16 @@ def doctor(data_dir: options.DataDir = None, as_json: options.Json = False) -> N
         raise Failure(f"the platform cannot run here: {', '.join(lacking)}")
 
 
-def _project(
-    file: str | None, *, deploy: bool, demo: bool, environment: str | None, envsubst: bool
-) -> Project | None:
+def _project(file: str | None, *, deploy: bool, demo: bool, environment: str | None, expand: bool) -> Project | None:
     """Read before anything is started: a mistake in the stack file is told at once."""
     from tidemill.contract.stack import check_deployments
     from tidemill.contract.stackfile import find_stack_file
 
-    if not deploy or (file is None and find_stack_file(Path.cwd()) is None):
+    if not deploy or (file is None and find_stack_file(Path()) is None):
         if demo:
             raise BadUsage("--demo needs the sample application's stack file", hint="run it in Tidemill's checkout")
         return None
-    project = open_project(file, envsubst=envsubst, environment=environment)
+    project = open_project(file, envsubst=expand, environment=environment)
     check_deployments(project.stack)
     return project
 
