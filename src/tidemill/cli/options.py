@@ -20,6 +20,10 @@ DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Where the local platform keeps its data; else .tidemill.")
 ]
 Envsubst = Annotated[Literal["true", "false"], typer.Option("--envsubst", help="Expand ${VAR} in the stack file.")]
+Environment = Annotated[
+    str | None,
+    typer.Option("--environment", metavar="NAME", help="Add config/NAME.yml to every function's variables."),
+]
 Filter = Annotated[str | None, typer.Option("--filter", metavar="GLOB", help="Only functions whose name matches.")]
 Regex = Annotated[str | None, typer.Option("--regex", metavar="REGEX", help="Only functions whose name matches.")]
 EnvVars = Annotated[list[str] | None, typer.Option("--env", "-e", metavar="NAME=VALUE", help="Set a variable.")]
