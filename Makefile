@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 
 .PHONY: setup up down test check bench clean help
 help:  ## list the verbs
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/.ready  ## install everything this project needs into .venv
 
-$(VENV)/.ready: requirements/dev.lock pyproject.toml
+$(VENV)/.ready: requirements/dev.lock pyproject.toml scripts/setup.sh
 	@PYTHON=$(PYTHON) scripts/setup.sh
 
 up: setup  ## start the platform, deploy stack.yml, run the main job; leaves it running
@@ -28,3 +28,8 @@ test: setup  ## every test; starts what it needs
 
 bench: setup  ## measure; prints the table of README, ratios within one run
 	@$(BIN)/python -m bench
+
+clean:  ## stop the platform and remove .venv, its data and every cache in this folder
+	@if [ -x $(BIN)/tidemill ]; then $(BIN)/tidemill down; fi
+	@rm -rf $(VENV) .tidemill .bench .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,11 +10,11 @@ from tidemill.embedded.parts.haproxy import find_haproxy
 from tidemill.embedded.parts.mongod import find_mongod, install_libcurl
 from tidemill.embedded.parts.nats import find_nats
 from tidemill.embedded.parts.objects import find_objects
-from tidemill.embedded.parts.part import Part, PartMissing, Progress
+from tidemill.embedded.parts.part import Part, PartMissing, Progress, unheard
 from tidemill.embedded.parts.versitygw import install_versitygw
 from tidemill.lib.settings import Settings
 
-__all__ = ["Part", "PartMissing", "Parts", "Progress", "find_parts", "install_parts"]
+__all__ = ["Part", "PartMissing", "Parts", "Progress", "find_parts", "install_parts", "unheard"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,10 @@ class Progress(Protocol):
     def __call__(self, step: str, detail: str = "") -> None: ...
 
 
+def unheard(step: str, detail: str = "") -> None:
+    """The Progress of who does not listen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One server as found, or why it cannot be used."""
