@@ -84,6 +84,8 @@ def draw_thumbnails(image):
 def without_metadata(image):
     """The upright pixels of the first frame and nothing else: no EXIF, no comments, no colour profile."""
     upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):
+        upright = upright.point(lambda level: level / 256).convert("L")  # converting alone cuts off at white
     mode = "RGBA" if upright.has_transparency_data else "RGB"
     bare = Image.new(mode, upright.size)
     bare.paste(upright.convert(mode))

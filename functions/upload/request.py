@@ -53,12 +53,17 @@ def from_form(event, options, max_bytes):
         raise too_large(len(event.body), max_bytes)
     if "boundary" not in options:
         raise BadRequest("the form has no boundary in its content type")
-    parser = FormDataParser(max_form_memory_size=overhead, max_form_parts=10, silent=False)
+    parser = FormDataParser(
+        stream_factory=lambda *_, **__: BytesIO(),  # the body is in memory already
+        max_form_memory_size=overhead,
+        max_form_parts=10,
+        silent=False,
+    )
     try:
         _, fields, files = parser.parse(BytesIO(event.body), "multipart/form-data", len(event.body), options)
     except Exception as cause:
         raise BadRequest(f"the form cannot be read: {cause}") from cause
-    photos = list(files.values())
+    photos = [photo for _, photo in files.items(multi=True)]
     if len(photos) != 1:
         raise BadRequest(f"the form must have one file, and this one has {len(photos)}")
     item_id = fields.get("id") or event.query.get("id")

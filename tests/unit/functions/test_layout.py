@@ -1,0 +1,84 @@
+"""What holds for all sample functions."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.unit.functions.conftest import FUNCTIONS
+from tidemill.contract.functions import FunctionDeployment
+from tidemill.contract.tuning import Tuning
+
+ROOT = FUNCTIONS.parent
+STACK = yaml.safe_load(re.sub(r"\$\{TIDEMILL_ENV:-dev\}", "dev", (ROOT / "stack.yml").read_text()))["functions"]
+NAMES = sorted(path.name for path in FUNCTIONS.iterdir() if path.is_dir())
+
+
+def test_the_stack_names_every_function() -> None:
+    """None is forgotten, none is missing."""
+    assert sorted(STACK) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_function_is_complete(name: str) -> None:
+    """Handler, requirements with exact versions, and a page that says what it does."""
+    folder = FUNCTIONS / name
+    assert "def handle(event, context)" in (folder / "handler.py").read_text()
+    assert (folder / "README.md").read_text().startswith(f"# {name}\n")
+    for line in (folder / "requirements.txt").read_text().splitlines():
+        assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+==[0-9.]+", line)
+
+
+def test_environments_are_shared() -> None:
+    """Each distinct requirements.txt costs one more warm process."""
+    assert len({(FUNCTIONS / name / "requirements.txt").read_text() for name in NAMES}) == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_settings_make_sense_to_the_platform(name: str) -> None:
+    """Labels, annotations and limits as the provider will read them; the environment file is there."""
+    entry = STACK[name]
+    deployment = FunctionDeployment.from_wire(
+        {
+            "service": name,
+            "image": entry["image"],
+            "envVars": entry["environment"],
+            "secrets": entry["secrets"],
+            "labels": {key: str(value) for key, value in entry["labels"].items()},
+            "annotations": {key: str(value) for key, value in entry["annotations"].items()},
+            "limits": entry["limits"],
+        }
+    )
+    assert Tuning.of(deployment)
+    for file in entry["environment_file"]:
+        assert (ROOT / file).is_file()
+
+
+def test_every_environment_sets_the_same() -> None:
+    """What is configurable in one is so in all, as text."""
+    settings = {path.name: yaml.safe_load(path.read_text())["environment"] for path in (ROOT / "config").iterdir()}
+    assert len({tuple(sorted(values)) for values in settings.values()}) == 1
+    assert all(isinstance(value, str) for values in settings.values() for value in values.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_importing_a_handler_connects_to_nothing(name: str, tmp_path: Path) -> None:
+    """It is imported right after a fork: no thread, no socket, no secret before the first call."""
+    program = f"""
+import sys, socket, threading
+def refuse(event, args):
+    if event in ("socket.connect", "socket.bind"): raise SystemExit(f"connects: {{args}}")
+sys.addaudithook(refuse)
+from tidemill.testing import load_handler
+load_handler({str(FUNCTIONS / name)!r})
+assert threading.active_count() == 1, threading.enumerate()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={"PATH": "/usr/bin"}, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
