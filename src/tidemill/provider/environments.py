@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidemill.contract.errors import DeployFailed
+from tidemill.contract.errors import BadRequest, DeployFailed
 from tidemill.provider import requirements
 from tidemill.provider.privileges import Privileges
 from tidemill.provider.toplevel import top_level_modules
@@ -74,6 +74,11 @@ class Environments:
         """The environment, installed if it is not there yet; concurrent calls for one hash share the work. Raises
         BadRequest for a line that cannot be used and DeployFailed with the installer's last lines."""
         requirements.distributions(wanted.requirements)
+        if wanted.from_source and not self._privileges.may_run_foreign_builds:
+            raise BadRequest(
+                "source distributions cannot be built here: their code would run as root",
+                hint="run the platform as another user, or from folders that other users may enter",
+            )
         found = await asyncio.to_thread(self._find, wanted.hash)
         if found is not None:
             progress(f"environment {wanted.hash} is installed already")

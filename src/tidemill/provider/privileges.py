@@ -6,10 +6,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import tidemill
 from tidemill.contract.names import FunctionRef
 from tidemill.lib.log import Logger
 
@@ -27,15 +29,19 @@ class Privileges:
 
     @classmethod
     def detect(cls, data_dir: Path, *, log: Logger) -> Privileges:
-        """Users of their own need root and a data folder that other users can reach."""
+        """Users of their own need root, and a platform and an interpreter that other users can reach."""
         if os.geteuid() != 0:
             return cls(separate=False)
-        closed = unreachable_part(data_dir)
+        needed = (data_dir, Path(sys.base_prefix), Path(tidemill.__file__))
+        closed = next(filter(None, map(unreachable_part, needed)), None)
         if closed is not None:
-            log.warning(
-                "functions run as root", closed=str(closed), hint="others may not pass this folder; see README"
-            )
+            log.warning("functions run as root", closed=str(closed), hint="other users may not enter this folder")
         return cls(separate=closed is None)
+
+    @property
+    def may_run_foreign_builds(self) -> bool:
+        """A source distribution runs its author's code: never as root."""
+        return self.separate or os.geteuid() != 0
 
     def function_uid(self, ref: FunctionRef, taken: Collection[int]) -> int | None:
         return allocate_uid(ref, taken) if self.separate else None
@@ -83,6 +89,6 @@ def allocate_uid(ref: FunctionRef, taken: Collection[int]) -> int:
 def unreachable_part(folder: Path) -> Path | None:
     """The first folder on the way that other users may not pass; None where all are open."""
     for part in (*reversed(folder.parents), folder):
-        if part.exists() and not part.stat().st_mode & stat.S_IXOTH:
+        if part.is_dir() and not part.stat().st_mode & stat.S_IXOTH:
             return part
     return None

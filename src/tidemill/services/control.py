@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
+
+import uvloop
 
 from tidemill.broker.connection import Connection
 from tidemill.broker.permissions import FUNCTIONS_CHANGED
@@ -57,9 +61,7 @@ async def run(settings: Settings) -> None:
         SpawnerClient(settings.socket("spawner")) as spawner,
         Background(log) as background,
     ):
-        for loop in _join(settings, log, connection, spawner, background):
-            background.start(loop)
-        await stopped.wait()
+        await _run_until(stopped, _join(settings, log, connection, spawner, background))
     log.info("stopped")
 
 
@@ -113,6 +115,19 @@ def _join(
         Keeper(functions=functions, namespaces=namespaces, log=log).run(),
         Scaler(functions=functions, traffic=traffic, background=background, log=log).run(),
     ]
+
+
+async def _run_until(stopped: asyncio.Event, loops: list[Coroutine[Any, Any, None]]) -> None:
+    """A loop that ends by itself ends the process: its supervisor knows how to start it again."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    stopping = asyncio.create_task(stopped.wait())
+    ended, _ = await asyncio.wait((stopping, *tasks), return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if stopping not in ended:
+        stopping.cancel()
+        raise RuntimeError("a part of control ended by itself") from ended.pop().exception()
 
 
 async def _announce(connection: Connection) -> None:
