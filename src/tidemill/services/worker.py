@@ -1,0 +1,97 @@
+"""The queue worker: JetStream → edge → function."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+import uvloop
+
+from tidemill.broker.group_commit import GroupCommit
+from tidemill.broker.jetstream import JetStream, jetstream
+from tidemill.broker.permissions import FUNCTIONS_CHANGED
+from tidemill.broker.streams import STREAM_CALLBACKS, callbacks_subject
+from tidemill.invoke.client import Client
+from tidemill.lib.auth import Credentials
+from tidemill.lib.log import Logger
+from tidemill.lib.settings import Settings
+from tidemill.queue.callback_url import CallbackRules, gateway_origins
+from tidemill.queue.callbacks import AT_ONCE, CONSUMER, Callbacks
+from tidemill.queue.calling import Caller
+from tidemill.queue.directory import Directory
+from tidemill.queue.door_settings import DoorSettings
+from tidemill.queue.endings import Endings
+from tidemill.queue.fleet import Fleet
+from tidemill.queue.line import Line
+from tidemill.queue.logbuffer import BufferedOutput
+from tidemill.queue.window import Window
+from tidemill.queue.worker import Worker
+
+
+async def serve(settings: Settings, own: DoorSettings, log: Logger) -> None:
+    """Until SIGTERM or SIGINT; then hands back what it has not begun and finishes the rest."""
+    credentials = Credentials.load(settings.secrets_dir)
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with AsyncExitStack() as stack:
+        broker = await stack.enter_async_context(jetstream(settings, "worker", log))
+        control = await stack.enter_async_context(Client(f"unix:{settings.socket('control')}"))
+        edge = await stack.enter_async_context(Client(f"unix:{settings.socket('edge')}"))
+        directory = Directory(control, authorization=credentials.header, log=log)
+        commit = GroupCommit(broker.publish, broker.publish_batch)
+        stack.push_async_callback(commit.close)
+        worker = Worker(broker, Caller(edge, log), Endings(broker, commit, log), log)
+        fleet = Fleet(broker, worker, directory, log)
+        callbacks = _callbacks(broker, edge, settings, own, log)
+        log.info("started", edge=str(settings.socket("edge")))
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(work)
+                for work in (
+                    directory.run(),
+                    _hear(broker.listen(FUNCTIONS_CHANGED, directory.notice)),
+                    worker.listen(),
+                    fleet.run(),
+                    callbacks.run(),
+                )
+            ]
+            await stopped.wait()
+            for task in running:
+                task.cancel()
+    log.info("stopped")
+
+
+def _callbacks(broker: JetStream, edge: Client, settings: Settings, own: DoorSettings, log: Logger) -> Line:
+    rules = CallbackRules(
+        gateway_urls=gateway_origins(settings.bind_host, settings.gateway_port), allow=own.callback_allow
+    )
+    return Line(
+        broker,
+        stream=STREAM_CALLBACKS,
+        consumer=CONSUMER,
+        subject=callbacks_subject("*"),
+        window=Window(AT_ONCE),
+        work=Callbacks(broker, edge, rules, log).deliver,
+        log=log,
+    )
+
+
+async def _hear(listening: AbstractAsyncContextManager[None]) -> None:
+    async with listening:
+        await asyncio.Event().wait()
+
+
+def main() -> None:
+    output = BufferedOutput()
+    settings, own = Settings.from_env(os.environ), DoorSettings.from_env(os.environ)
+    try:
+        uvloop.run(serve(settings, own, Logger("worker", stream=output)))
+    finally:
+        output.write_out()
+
+
+if __name__ == "__main__":
+    main()
