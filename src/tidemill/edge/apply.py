@@ -83,7 +83,7 @@ class HaproxyTraffic:
                 await self._admin.replace_map(name, pairs)
         leaving = set(steps.shrink) - self._leaving
         for line in sorted(leaving):
-            await self._admin.tell(f"disable server {line}")
+            await self._admin.tell(f"set server {line} state drain")
         self._leaving |= leaving
         return leaving
 
@@ -122,8 +122,13 @@ class HaproxyTraffic:
         return remaining
 
     async def _deleted(self, line: Line) -> bool:
-        """False where a connection is still being closed."""
-        return (await self._admin.ask(f"del server {line}")).startswith("Server deleted")
+        """False where a connection is still being closed. Entering maintenance is what closes idle connections, and
+        a call that ends later leaves one: so maintenance comes last, and is entered anew each time."""
+        await self._admin.tell(f"set server {line} state maint")
+        if (await self._admin.ask(f"del server {line}")).startswith("Server deleted"):
+            return True
+        await self._admin.tell(f"set server {line} state drain")
+        return False
 
     async def _reload(self) -> None:
         """A new worker from what is on disk; the old one finishes its calls. Raises Unavailable."""

@@ -55,12 +55,12 @@ def plan(picture: Picture, runtime: Mapping[str, RuntimeBackend]) -> Plan:
             line = Line(backend, name)
             if name not in present:
                 grow.append(Command(f"add server {line} {server_parameters(server)}", "New server registered"))
-                grow.append(Command(f"enable server {line}"))
+                grow.append(Command(f"set server {line} state ready"))
                 continue
             if present[name].max_connections != server.max_connections:
                 grow.append(Command(f"set maxconn server {line} {server.max_connections}"))
             if not present[name].ready:
-                grow.append(Command(f"enable server {line}"))
+                grow.append(Command(f"set server {line} state ready"))
         shrink += (Line(backend, name) for name in present if name not in servers)
     return Plan(tuple(grow), tuple(shrink))
 
