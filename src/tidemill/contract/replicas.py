@@ -52,6 +52,8 @@ class ReplicaSpec:
     """How long a draining replica may finish what it has (write_timeout)."""
     max_inflight: int = 0
     """0: no limit of the function's own."""
+    max_body_bytes: int | None = None
+    """Largest request body of a synchronous call; None: no limit of the replica's own."""
     threads: int = 1
     memory_bytes: int | None = None
     cpu_cores: float | None = None

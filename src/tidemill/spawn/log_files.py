@@ -1,0 +1,131 @@
+"""Where a function's output goes: one ndjson file a function, JSON as it is, any other text wrapped as `output`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tidemill.lib.log import timestamp
+from tidemill.runtime.output import line_start
+
+ROTATE_BYTES = 16 << 20
+"""A file that has grown to this becomes `NAME.ndjson.1`, in place of the one before."""
+READ_BYTES = 64 * 1024
+LINE_BYTES = 256 * 1024
+"""A line without an end is cut here."""
+PIPE_BYTES = 256 * 1024
+"""Lines that a replica may be ahead of the spawner before its writes wait."""
+
+
+def as_event(line: bytes, *, ref: str, instance: str, stream: str) -> bytes:
+    """One line of a replica's output as one JSON line, without its end."""
+    if line.startswith(line_start(instance)) and line.endswith(b"}"):
+        return line
+    event: dict[str, Any] = {
+        "ts": timestamp(),
+        "level": "info" if stream == "stdout" else "warning",
+        "source": "fn",
+        "event": "output",
+        "function": ref,
+    }
+    parsed = _object(line)
+    if parsed is None:
+        event.update(stream=stream, text=line.decode(errors="replace"))
+    else:
+        event.update(parsed)
+    event["instance"] = instance
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=str).encode()
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    if not line.startswith(b"{"):
+        return None
+    try:
+        parsed = json.loads(line)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+class LogFile:
+    """Appends whole lines; rotates by size. A full disk loses lines, never the function."""
+
+    def __init__(self, path: Path, *, rotate_bytes: int = ROTATE_BYTES) -> None:
+        self._path = path
+        self._rotate_bytes = rotate_bytes
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = self._open()
+        self._size = os.fstat(self._descriptor).st_size
+        self.lost_bytes = 0
+
+    def append(self, lines: bytes) -> None:
+        try:
+            if self._size and self._size + len(lines) > self._rotate_bytes:
+                self._rotate()
+            self._size += os.write(self._descriptor, lines)
+        except OSError:
+            self.lost_bytes += len(lines)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+
+    def _rotate(self) -> None:
+        os.replace(self._path, self._path.with_name(self._path.name + ".1"))
+        os.close(self._descriptor)
+        self._descriptor = self._open()
+        self._size = 0
+
+
+def open_pipe() -> tuple[int, int]:
+    """Read end and write end."""
+    reading, writing = os.pipe()
+    with contextlib.suppress(OSError):  # a limit of the user's: the kernel's default size does too
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return reading, writing
+
+
+class OutputPump:
+    """Reads one stream of one replica to its end."""
+
+    def __init__(
+        self, descriptor: int, *, append: Callable[[bytes], None], ref: str, instance: str, stream: str
+    ) -> None:
+        self._descriptor = descriptor
+        self._append = append
+        self._ref, self._instance, self._stream = ref, instance, stream
+        self._rest = b""
+        self._loop = asyncio.get_running_loop()
+        os.set_blocking(descriptor, False)
+        self._loop.add_reader(descriptor, self._read)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > LINE_BYTES or (not data and self._rest):
+            lines, self._rest = [*lines, self._rest], b""
+        self._write([line for line in lines if line.strip()])
+        if not data:
+            self.close()
+
+    def _write(self, lines: list[bytes]) -> None:
+        if lines:
+            events = [as_event(line, ref=self._ref, instance=self._instance, stream=self._stream) for line in lines]
+            self._append(b"\n".join(events) + b"\n")
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
