@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import deque
 from pathlib import Path
@@ -26,9 +27,17 @@ class Output:
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self.lost_bytes = 0
         self._rotate_bytes = rotate_bytes
+        self._awaited = b""
+        self._logged = asyncio.Event()
         self._rest = b""
         self._file = path.open("ab", buffering=0)
         self._size = self._file.tell()
+
+    def watch_for(self, event: str) -> asyncio.Event:
+        """Set when the next of our log lines with this event comes."""
+        self._awaited = b'"event":' + json.dumps(event).encode()
+        self._logged = asyncio.Event()
+        return self._logged
 
     def feed(self, chunk: bytes) -> None:
         """Bytes as they arrive; whole lines are written at once, the rest is kept for the next chunk."""
@@ -51,6 +60,9 @@ class Output:
         kept = [line if _is_ours(line) else self._wrap(line) for line in lines if line.strip()]
         if not kept:
             return
+        if self._awaited and any(self._awaited in line for line in lines if _is_ours(line)):
+            self._awaited = b""
+            self._logged.set()
         self.last_lines.extend(_readable(line) for line in lines[-LAST_LINES:] if line.strip())
         block = b"\n".join(kept) + b"\n"
         try:

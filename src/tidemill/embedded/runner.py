@@ -11,13 +11,16 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tidemill.embedded.children import Child, memory_bytes
 from tidemill.embedded.output import Output
+from tidemill.embedded.probes import Probe
 from tidemill.embedded.restart import decide_restart
-from tidemill.embedded.service import Service, ServiceStatus
+from tidemill.embedded.service import Logs, Service, ServiceStatus
 from tidemill.lib.log import Logger, timestamp
 
 FIRST_LOOK_S = 0.01
@@ -105,13 +108,16 @@ class Runner:
 
     async def _live(self) -> None:
         """From start to death of one process."""
+        ready = self.service.ready
+        # Before it can have printed anything.
+        looks_ready = self._output.watch_for(ready.event).wait if isinstance(ready, Logs) else partial(_until, ready)
         try:
             self._child = self._start(self.service.argv)
         except OSError as cause:
             self._reason = f"{self.service.argv[0]} cannot be started: {cause}"
             return
         self._changed()
-        readiness = asyncio.create_task(self._watch_readiness())
+        readiness = asyncio.create_task(self._watch_readiness(looks_ready))
         try:
             self._reason = _how_it_ended(await self._child.wait())
         finally:
@@ -124,11 +130,8 @@ class Runner:
     def _start(self, argv: tuple[str, ...]) -> Child:
         return Child(argv, environ=self._environ, cwd=self._cwd, on_output=self._output.feed)
 
-    async def _watch_readiness(self) -> None:
-        pause_s = FIRST_LOOK_S
-        while not await self.service.ready.holds():
-            await asyncio.sleep(pause_s)
-            pause_s = min(MOST_LOOK_S, pause_s * 1.5)
+    async def _watch_readiness(self, looks_ready: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        await looks_ready()
         if self.service.after_start and not await self._run_after_start(self.service.after_start):
             return
         if self._state == "starting":
@@ -177,6 +180,13 @@ class Runner:
             self._state = state
             self._since = timestamp()
             self._changed()
+
+
+async def _until(probe: Probe) -> None:
+    pause_s = FIRST_LOOK_S
+    while not await probe.holds():
+        await asyncio.sleep(pause_s)
+        pause_s = min(MOST_LOOK_S, pause_s * 1.5)
 
 
 def _how_it_ended(code: int) -> str:

@@ -11,12 +11,19 @@ from tidemill.embedded.probes import Probe
 
 
 @dataclass(frozen=True, slots=True)
+class Logs:
+    """Ready once it logs this event: for a service that nobody connects to."""
+
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """What to run, how to see that it is ready, and how and when to stop it."""
 
     name: str
     argv: tuple[str, ...]
-    ready: Probe
+    ready: Probe | Logs
     stop_stage: int
     """Lower ones are stopped first; all of a stage together."""
     stop_signal: signal.Signals = signal.SIGTERM

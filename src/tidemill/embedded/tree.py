@@ -24,7 +24,7 @@ from tidemill.embedded.mongo_users import done_mark
 from tidemill.embedded.parts import Part, Parts
 from tidemill.embedded.parts.objects import objects_dir
 from tidemill.embedded.probes import HttpOk, PortOpen, Probe, SocketOpen
-from tidemill.embedded.service import Service
+from tidemill.embedded.service import Logs, Service
 from tidemill.lib.settings import Settings
 
 NATS_CONFIG = "nats.conf"
@@ -44,13 +44,15 @@ def services(settings: Settings, parts: Parts) -> tuple[Service, ...]:
         _ours("spawner", settings, SocketOpen(settings.socket("spawner")), stop_stage=4),
         _ours("control", settings, HttpOk(settings.socket("control"), "/healthz"), stop_stage=3),
         _ours("door", settings, SocketOpen(settings.socket("door")), stop_stage=3),
-        _ours("worker", settings, PortOpen(settings.nats_port), stop_stage=1, stop_grace_s=WORKER_GRACE_S),
+        _ours("worker", settings, Logs("started"), stop_stage=1, stop_grace_s=WORKER_GRACE_S),
         _ours("logs", settings, SocketOpen(settings.socket("logs")), stop_stage=3),
         _haproxy(settings),
     )
 
 
-def _ours(name: str, settings: Settings, ready: Probe, *, stop_stage: int, stop_grace_s: float = 10.0) -> Service:
+def _ours(
+    name: str, settings: Settings, ready: Probe | Logs, *, stop_stage: int, stop_grace_s: float = 10.0
+) -> Service:
     return Service(
         name=name,
         argv=(sys.executable, "-m", f"tidemill.services.{name}"),

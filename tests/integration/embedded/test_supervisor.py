@@ -17,7 +17,7 @@ from tests.integration.embedded.fakes import listening, shell
 from tests.support.waiting import eventually
 from tidemill.embedded.children import MARK, processes_of
 from tidemill.embedded.launch import Status
-from tidemill.embedded.service import Service, ServiceStatus
+from tidemill.embedded.service import Logs, Service, ServiceStatus
 from tidemill.embedded.supervisor import Supervisor, listen
 from tidemill.embedded.talk import Refused, talk
 from tidemill.lib.log import Logger
@@ -88,6 +88,19 @@ async def test_what_is_started_becomes_ready_and_is_watched(tmp_path: Path) -> N
         assert one.pid and two.pid and one.pid != two.pid
         assert one.memory_bytes and one.memory_bytes > 1_000_000
         assert (one.restarts, one.reason, one.last_lines) == (0, "", ())
+
+
+async def test_a_service_may_say_that_it_is_ready(tmp_path: Path) -> None:
+    """One that nobody connects to logs an event; in its next life the event of the last one does not count."""
+    line = '{"ts":"2026-01-01T00:00:00.000Z","event":"started"}'
+    script = f"if [ -e lived ]; then touch again; else touch lived; echo '{line}'; fi; sleep 300"
+    says = replace(shell("worker", script, tmp_path), ready=Logs("started"))
+    async with running(tmp_path, [says]) as it:
+        first = await it.ready("worker")
+        assert first.pid
+        os.kill(first.pid, signal.SIGKILL)
+        await it.becomes("worker", lambda now: now.restarts == 1 and (tmp_path / "again").exists(), "was restarted")
+        assert (await it.status("worker")).state == "starting"
 
 
 async def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
