@@ -41,18 +41,16 @@ def services(settings: Settings, parts: Parts) -> tuple[Service, ...]:
         servers.append(_objects(settings, parts.objects))
     return (
         *servers,
-        _ours("spawner", settings, SocketOpen(settings.socket("spawner")), stop_stage=4),
-        _ours("control", settings, HttpOk(settings.socket("control"), "/healthz"), stop_stage=3),
-        _ours("door", settings, SocketOpen(settings.socket("door")), stop_stage=3),
-        _ours("worker", settings, Logs("started"), stop_stage=1, stop_grace_s=WORKER_GRACE_S),
-        _ours("logs", settings, SocketOpen(settings.socket("logs")), stop_stage=3),
+        _ours("spawner", SocketOpen(settings.socket("spawner")), stop_stage=4),
+        _ours("control", HttpOk(settings.socket("control"), "/healthz"), stop_stage=3),
+        _ours("door", SocketOpen(settings.socket("door")), stop_stage=3),
+        _ours("worker", Logs("started"), stop_stage=1, stop_grace_s=WORKER_GRACE_S),
+        _ours("logs", SocketOpen(settings.socket("logs")), stop_stage=3),
         _haproxy(settings),
     )
 
 
-def _ours(
-    name: str, settings: Settings, ready: Probe | Logs, *, stop_stage: int, stop_grace_s: float = 10.0
-) -> Service:
+def _ours(name: str, ready: Probe | Logs, *, stop_stage: int, stop_grace_s: float = 10.0) -> Service:
     return Service(
         name=name,
         argv=(sys.executable, "-m", f"tidemill.services.{name}"),

@@ -78,7 +78,11 @@ async def running(folder: Path, services: Sequence[Service]) -> AsyncIterator[Ru
         finally:
             supervisor.stop()
             await task
-    assert processes_of(folder) == [], "nothing is left behind"
+
+    async def nothing_is_left() -> bool:
+        return not processes_of(folder)
+
+    await eventually(nothing_is_left, "no process is left behind")
 
 
 async def test_what_is_started_becomes_ready_and_is_watched(tmp_path: Path) -> None:
