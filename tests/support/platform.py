@@ -72,7 +72,7 @@ class Platform:
         """Builds and deploys a folder that holds handler.py; returns the image reference when the function is ready.
         `fields` are those of the OpenFaaS deployment (labels, annotations, envVars, secrets, namespace …)."""
         image = self.build(handler, name=name, kind=kind)
-        answer = self.client.put("/system/functions", json={"service": name, "image": image, **fields})
+        answer = self.client.post("/system/functions", json={"service": name, "image": image, **fields})
         assert answer.status_code == 202, answer.text
         return image
 
