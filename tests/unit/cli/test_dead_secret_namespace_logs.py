@@ -1,13 +1,18 @@
 """dead, secret, namespace and logs."""
 
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, cast
 
 import pytest
 
 from tests.unit.cli.conftest import Tidemill
 from tests.unit.cli.gateway import World
 from tidemill.cli.commands.logs import readable, since_time
-from tidemill.cli.failures import BadUsage
+from tidemill.cli.failures import BadUsage, Failure, Missing, Unreachable
+from tidemill.cli.tailing import tail
 
 LETTER = {
     "call_id": "c1",
@@ -43,7 +48,7 @@ def test_all_dead_letters_are_meant_only_where_said(tidemill: Tidemill, world: W
     assert world.requests == []
 
 
-def test_secrets(tidemill: Tidemill, world: World, project: object) -> None:
+def test_secrets(tidemill: Tidemill, world: World) -> None:
     """A value of any bytes; one newline at its end is dropped; an existing one is exit code 6 unless replaced."""
     assert tidemill("secret", "create", "key", stdin=b"\x01val\n").code == 0
     assert world.secrets == {"key": b"\x01val"}
@@ -73,10 +78,10 @@ def test_logs(tidemill: Tidemill, world: World) -> None:
     world.logs.append({"name": "hello", "instance": "i1", "timestamp": "2026-01-01T00:00:00Z", "text": "hi there\n"})
     assert tidemill("logs", "hello").out == "2026-01-01T00:00:00Z hello[i1] hi there\n"
     assert tidemill("logs", "--call", "c1", "--json").json["text"] == "hi there\n"
-    tidemill("logs", "hello", "-f", "--tail", "5", "--since", "2026-01-01T00:00:00+01:00")
+    tidemill("logs", "hello", "--instance", "i1", "--tail", "5", "--since", "2026-01-01T00:00:00+01:00")
     paths = [path for _, path, _ in world.requests]
     assert paths[:2] == ["/system/logs?name=hello&follow=false", "/system/logs?follow=false&call=c1"]
-    assert "follow=true" in paths[2] and "tail=5" in paths[2] and "since=2025-12-31T23%3A00%3A00.000Z" in paths[2]
+    assert "instance=i1" in paths[2] and "tail=5" in paths[2] and "since=2025-12-31T23%3A00%3A00.000Z" in paths[2]
 
 
 @pytest.mark.parametrize("arguments", [[], ["hello", "--call", "c"], ["hello", "--since", "yesterday"]])
@@ -117,3 +122,40 @@ def test_a_functions_own_json_line_is_unfolded() -> None:
     """What a function logs as JSON arrives as text in OpenFaaS's shape; it reads like any other event."""
     entry = {"name": "hello", "timestamp": "T", "text": '{"ts": "T2", "event": "stored", "bytes": 5}\n'}
     assert readable(entry) == "T2 hello stored bytes=5"
+
+
+class _Streams:
+    """Answers one prepared stream a request; an exception in it breaks the stream there."""
+
+    def __init__(self, *streams: list[dict[str, str] | Failure]) -> None:
+        self.streams = list(streams)
+        self.asked: list[dict[str, str]] = []
+
+    def logs(self, params: dict[str, str]) -> Iterator[dict[str, str]]:
+        self.asked.append(dict(params))
+        for entry in self.streams.pop(0):
+            if isinstance(entry, Failure):
+                raise entry
+            yield entry
+
+
+def _lines(client: _Streams, count: int, monkeypatch: pytest.MonkeyPatch, **options: bool) -> list[str]:
+    monkeypatch.setattr("tidemill.cli.tailing.AGAIN_S", 0)
+    entries = tail(cast(Any, client), {"name": "a", "tail": "9"}, closed=threading.Event(), **options)
+    return [entry["text"] for entry in islice(entries, count)]
+
+
+def test_a_broken_stream_is_taken_up_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Following asks again from the last moment seen, and lines of that moment are not shown twice."""
+    one, two, three = ({"timestamp": moment, "text": text} for moment, text in (("1", "a"), ("2", "b"), ("2", "c")))
+    client = _Streams([one, two, Unreachable("away")], [Unreachable("away")], [two, three])
+    assert _lines(client, 3, monkeypatch) == ["a", "b", "c"]
+    assert client.asked == [{"name": "a", "tail": "9"}, *2 * [{"name": "a", "since": "2"}]]
+
+
+def test_the_first_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is not there is no stream to wait for, except for `dev`, which is about to deploy it."""
+    with pytest.raises(Missing):
+        _lines(_Streams([Missing("no")]), 1, monkeypatch)
+    late = _Streams([Missing("no")], [{"timestamp": "1", "text": "x"}])
+    assert _lines(late, 1, monkeypatch, patient=True) == ["x"]

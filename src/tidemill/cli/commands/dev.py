@@ -15,15 +15,13 @@ from tidemill.cli.commands.logs import readable
 from tidemill.cli.failures import Failure, of_error
 from tidemill.cli.output import Output
 from tidemill.cli.session import Project, connect, open_project, select
+from tidemill.cli.tailing import tail
 from tidemill.contract.errors import TidemillError
 from tidemill.contract.functions import rfc3339
 
 if TYPE_CHECKING:
     from tidemill.cli.client import Gateway
     from tidemill.cli.watching import Watcher
-
-LOGS_AGAIN_S = 1.0
-"""How long a broken log stream is left alone before it is asked for again."""
 
 
 def dev(
@@ -48,10 +46,10 @@ def dev(
 
     project = read()
     check_deployments(project.stack)
-    with connect(gateway, stack=project.stack) as client, closing(LogTail(client, output)) as tail:
+    with connect(gateway, stack=project.stack) as client, closing(LogTails(client, output)) as tails:
         deploy_all(client, project, Lines(output))
         while True:
-            tail.follow(project)
+            tails.follow(project)
             output.note(f"watching {', '.join(project.stack.functions)} at {client.url}; end with Ctrl-C")
             with suppress(KeyboardInterrupt), Watcher(project, environment) as watcher:
                 project = _redeploy_until_stack_changes(client, output, project, watcher, read)
@@ -89,8 +87,8 @@ def _redeploy_until_stack_changes(
     raise AssertionError("a watcher ends by Ctrl-C only")
 
 
-class LogTail:
-    """Shows what functions write, from several threads, reconnecting where the platform restarts."""
+class LogTails:
+    """Shows what functions write, from a thread each."""
 
     def __init__(self, client: Gateway, output: Output) -> None:
         self._client = client
@@ -110,15 +108,8 @@ class LogTail:
         self._closed.set()
 
     def _show(self, name: str, namespace: str | None) -> None:
-        since = rfc3339(datetime.now(UTC))
-        while not self._closed.is_set():
-            params = {"name": name, "follow": "true", "since": since}
-            if namespace:
-                params["namespace"] = namespace
-            with suppress(Failure):
-                for entry in self._client.logs(params):
-                    if self._closed.is_set():
-                        return
-                    since = str(entry.get("timestamp", since))
-                    self._output.result_line(entry) if self._output.as_json else self._output.line(readable(entry))
-            self._closed.wait(LOGS_AGAIN_S)
+        params = {"name": name, "follow": "true", "since": rfc3339(datetime.now(UTC))}
+        if namespace:
+            params["namespace"] = namespace
+        for entry in tail(self._client, params, closed=self._closed, patient=True):
+            self._output.result_line(entry) if self._output.as_json else self._output.line(readable(entry))

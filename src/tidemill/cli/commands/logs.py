@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
-from tidemill.cli import options
+from tidemill.cli import options, tailing
 from tidemill.cli.failures import BadUsage
 from tidemill.cli.output import Output
 from tidemill.cli.session import connect
@@ -39,9 +40,10 @@ def logs(
         "correlation": correlation,
         "call": call,
     }
+    asked = {key: value for key, value in params.items() if value is not None}
     with connect(gateway) as client:
         lines = 0
-        for entry in client.logs({key: value for key, value in params.items() if value is not None}):
+        for entry in tailing.tail(client, asked, closed=threading.Event()) if follow else client.logs(asked):
             output.result_line(entry) if as_json else output.line(readable(entry))
             lines += 1
     if not lines:
