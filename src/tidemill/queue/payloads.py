@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -40,7 +40,7 @@ def small(data: bytes, *, with_hash: bool) -> Payload:
 
 
 async def collect(
-    chunks: AsyncIterator[bytes], *, limit_bytes: int, broker: Broker, call_id: str, folder: Path
+    chunks: AsyncIterable[bytes], *, limit_bytes: int, broker: Broker, call_id: str, folder: Path
 ) -> Payload:
     """Reads a body of unknown or large size; what is above the claim-check size goes through a file into the object
     store, so that memory stays small. Raises TooLarge before more than the limit was taken."""

@@ -146,7 +146,7 @@ class Submissions:
             if int(length) <= CLAIM_CHECK_BYTES:
                 return small(await request.body(), with_hash=with_hash)
         return await collect(
-            aiter(request.body), limit_bytes=limit, broker=self._broker, call_id=call_id, folder=self._spool_dir
+            request.body, limit_bytes=limit, broker=self._broker, call_id=call_id, folder=self._spool_dir
         )
 
     def _accepted(self, call: QueuedCall) -> None:
