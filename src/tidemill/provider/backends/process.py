@@ -111,6 +111,7 @@ class ProcessBackend:
         building = folder.with_name(f".{folder.name}")
         shutil.rmtree(building, ignore_errors=True)
         shutil.copytree(source.folder / "function", building / "function")
+        (building / "function/__init__.py").touch()  # a package, as the templates' Dockerfile makes it
         # Compiled here, since the function's user may not write next to its source. A syntax error is left for
         # the replica to report, in the words the author knows.
         compile_dir(building, quiet=2, workers=1, stripdir=str(building), prependdir=str(folder))
