@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
-from tidemill.contract.errors import BadRequest, NotFound, TooLarge, Unavailable
+from tidemill.contract.errors import BadRequest, TooLarge
+from tidemill.lib.outages import s3_errors
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -53,12 +52,12 @@ class S3Objects:
         self._has_bucket = False
 
     def put(self, key: str, data: bytes, *, content_type: str) -> None:
-        with _translated(key):
+        with s3_errors(key):
             self._ensure_bucket()
             self._client.put_object(self._bucket, key, BytesIO(data), len(data), content_type=content_type)
 
     def get(self, key: str, *, max_bytes: int) -> bytes:
-        with _translated(key):
+        with s3_errors(key):
             response = self._client.get_object(self._bucket, key)
             try:
                 if int(response.headers.get("Content-Length", 0)) > max_bytes:
@@ -69,7 +68,7 @@ class S3Objects:
                 response.release_conn()
 
     def remove(self, key: str) -> None:
-        with _translated(key):
+        with s3_errors(key):
             self._client.remove_object(self._bucket, key)
 
     def _ensure_bucket(self) -> None:
@@ -84,18 +83,3 @@ class S3Objects:
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
         self._has_bucket = True
-
-
-@contextmanager
-def _translated(key: str) -> Iterator[None]:
-    from minio.error import MinioException, S3Error
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield
-    except S3Error as error:
-        if error.code in ("NoSuchKey", "NoSuchBucket"):
-            raise NotFound(f"there is no object {key}") from error
-        raise Unavailable("the object store does not do its work at the moment") from error
-    except (MinioException, HTTPError, OSError) as error:
-        raise Unavailable("the object store is not reachable at the moment") from error

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from tidemill.contract.errors import Conflict, NotFound, TooLarge, Unavailable
 from tidemill.lib.correlation import outgoing
+from tidemill.lib.outages import RETRY_AFTER_S
 
 
 @dataclass
@@ -20,7 +21,7 @@ class Down:
 
     def check(self) -> None:
         if self.down:
-            raise Unavailable("it is down, as the test asked")
+            raise Unavailable("it is down, as the test asked", retry_after_s=RETRY_AFTER_S)
 
 
 @dataclass(frozen=True)

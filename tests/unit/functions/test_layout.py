@@ -11,11 +11,13 @@ import pytest
 import yaml
 
 from tests.unit.functions.conftest import FUNCTIONS
-from tidemill.contract.functions import FunctionDeployment
+from tidemill.contract.stackfile import load_stack
 from tidemill.contract.tuning import Tuning
+from tidemill.contract.units import parse_memory_bytes
+from tidemill.contract.workload import PLATFORM_SECRETS
 
 ROOT = FUNCTIONS.parent
-STACK = yaml.safe_load(re.sub(r"\$\{TIDEMILL_ENV:-dev\}", "dev", (ROOT / "stack.yml").read_text()))["functions"]
+STACK = load_stack(ROOT / "stack.yml", environ={}).functions
 NAMES = sorted(path.name for path in FUNCTIONS.iterdir() if path.is_dir())
 
 
@@ -41,22 +43,24 @@ def test_environments_are_shared() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_settings_make_sense_to_the_platform(name: str) -> None:
-    """Labels, annotations and limits as the provider will read them; the environment file is there."""
-    entry = STACK[name]
-    deployment = FunctionDeployment.from_wire(
-        {
-            "service": name,
-            "image": entry["image"],
-            "envVars": entry["environment"],
-            "secrets": entry["secrets"],
-            "labels": {key: str(value) for key, value in entry["labels"].items()},
-            "annotations": {key: str(value) for key, value in entry["annotations"].items()},
-            "limits": entry["limits"],
-        }
-    )
-    assert Tuning.of(deployment)
-    for file in entry["environment_file"]:
-        assert (ROOT / file).is_file()
+    """As the provider will read them: it has a route or is called by the queue, and is bounded in memory."""
+    deployment = STACK[name].deployment("image")
+    tuning = Tuning.of(deployment)
+    assert tuning.routes or name == "process-job"
+    assert deployment.limits and deployment.limits["memory"]
+    assert set(deployment.secrets) <= set(PLATFORM_SECRETS)
+
+
+def test_the_edge_lets_the_largest_photo_through() -> None:
+    """In a form, which is a little larger: the function's own sentence is the better one."""
+    upload = STACK["upload"].deployment("image")
+    assert Tuning.of(upload).max_body_bytes > parse_memory_bytes(upload.env_vars["upload_max_bytes"]) + 64 * 1024
+
+
+def test_another_environment_can_be_chosen() -> None:
+    """By variable, as envsubst has it."""
+    found = load_stack(ROOT / "stack.yml", environ={"TIDEMILL_ENV": "prod"}).functions["process-job"]
+    assert found.environment["job_lease"] == "60s"
 
 
 def test_every_environment_sets_the_same() -> None:

@@ -51,4 +51,4 @@ def test_an_outage_says_when_to_come_back(list_items: Call, items: MemoryItems) 
     """503 with the call id."""
     items.down = True
     status, body, headers = list_items(event(headers={"X-Call-Id": "c-1"}))
-    assert (status, body["call_id"], headers["Retry-After"]) == (503, "c-1", "1")
+    assert (status, body["call_id"], headers["Retry-After"]) == (503, "c-1", "10")

@@ -187,7 +187,8 @@ def test_an_outage_is_tried_again(process: Call, items: MemoryItems, objects: Me
     put(objects)
     down = {"items": items, "objects": objects}[part]
     down.down = True
-    assert process(job())[0] == 503
+    status, _, headers = process(job())
+    assert (status, headers["Retry-After"]) == (503, "10")
     down.down = False
     assert process(job())[0] == 200
     assert items.stored["x"].effects == 1

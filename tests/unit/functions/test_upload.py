@@ -121,7 +121,7 @@ def test_with_any_part_down_nothing_is_accepted(
     request = raw(id="x")
     request.headers.add("X-Call-Id", "c-1")
     status, body, headers = upload(request)
-    assert (status, body["call_id"], headers["Retry-After"]) == (503, "c-1", "1")
+    assert (status, body["call_id"], headers["Retry-After"]) == (503, "c-1", "10")
     assert "/upload?id=x" in body["hint"]
     assert gateway.calls == []
     down.down = False

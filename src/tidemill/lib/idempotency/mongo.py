@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tidemill.lib.idempotency.record import Record, State
-from tidemill.lib.mongo_errors import mongo_errors
+from tidemill.lib.outages import mongo_errors
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tidemill.contract.errors import Conflict, Unavailable
 from tidemill.lib.items.model import Item, Status
 from tidemill.lib.items.page import Cursor
-from tidemill.lib.mongo_errors import mongo_errors
+from tidemill.lib.outages import mongo_errors
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
