@@ -17,9 +17,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from tidemill.contract.errors import TidemillError, Unavailable
+from tidemill.embedded.lock import is_locked
 from tidemill.embedded.parts import Part, Progress, find_parts, unheard
 from tidemill.embedded.prepare import prepare
 from tidemill.embedded.service import ServiceStatus
@@ -67,8 +67,7 @@ def start(settings: Settings, progress: Progress = unheard) -> None:
 
 def stop(settings: Settings, progress: Progress = unheard) -> None:
     """Nothing of it runs afterwards. Raises Unavailable where it does not end in time."""
-    pid = status(settings).pid
-    if pid is None:
+    if not status(settings).running:
         return
     with (
         contextlib.suppress(ConnectionError),
@@ -81,7 +80,7 @@ def stop(settings: Settings, progress: Progress = unheard) -> None:
             for name in sorted(stopped - told):
                 progress(name, "stopped")
             told |= stopped
-    _await_end(pid)
+    _await_end(settings)
 
 
 def restart(settings: Settings, service: str) -> None:
@@ -165,9 +164,9 @@ def _start_failed(what: str, services: Sequence[ServiceStatus]) -> StartFailed:
     return StartFailed("\n".join([f"{names} {what}", *reports]))
 
 
-def _await_end(pid: int) -> None:
+def _await_end(settings: Settings) -> None:
     deadline = time.monotonic() + END_TIMEOUT_S
-    while Path(f"/proc/{pid}").exists():
+    while is_locked(settings):
         if time.monotonic() > deadline:
-            raise Unavailable(f"the supervisor, process {pid}, does not end")
+            raise Unavailable("the supervisor does not end", hint=f"see {settings.logs_dir}/supervisor.ndjson")
         time.sleep(0.01)

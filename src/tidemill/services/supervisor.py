@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import resource
@@ -14,8 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from tidemill.contract.errors import Conflict, NotFound, TidemillError, Unavailable
+from tidemill.contract.errors import TidemillError, Unavailable
 from tidemill.embedded.children import MARK, processes_of
+from tidemill.embedded.lock import take_lock
 from tidemill.embedded.parts import find_parts
 from tidemill.embedded.ports import require_free
 from tidemill.embedded.supervisor import Supervisor, listen
@@ -23,7 +23,6 @@ from tidemill.embedded.tree import services
 from tidemill.lib.log import get_logger
 from tidemill.lib.settings import BadSetting, Settings
 
-LOCK_FILE = "supervisor.lock"
 LEFTOVERS_TIMEOUT_S = 10.0
 FILES_MOST = 65536
 """Open files of each service: connections are files, and a login's usual 1024 are few."""
@@ -35,7 +34,7 @@ def main() -> int:
     in_background = arguments.parse_args().background
     try:
         settings = Settings.from_env(os.environ)
-        _lock(settings)
+        take_lock(settings)
         _end_leftovers(settings)
         require_free(settings)
         supervisor = _supervisor(settings)
@@ -69,17 +68,6 @@ def _supervisor(settings: Settings) -> Supervisor:
         log=get_logger("supervisor"),
         described=settings.as_env(),
     )
-
-
-def _lock(settings: Settings) -> None:
-    """Held as long as this process lives, whatever ends it. Raises Conflict where another supervisor holds it."""
-    if not settings.secrets_dir.exists():
-        raise NotFound(f"{settings.data_dir} is not prepared; start the platform with `tidemill up`")
-    lock = os.open(settings.data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as cause:
-        raise Conflict(f"a supervisor runs already for {settings.data_dir}") from cause
 
 
 def _end_leftovers(settings: Settings) -> None:
