@@ -85,17 +85,17 @@ def item(gateway: Gateway, item_id: str) -> dict[str, Any]:
     return found
 
 
-def wait_until_finished(gateway: Gateway, sent: Sent, *, most_s: float = MOST_WAIT_S) -> dict[str, Any]:
+def wait_until_finished(gateway: Gateway, sent: Sent) -> dict[str, Any]:
     """Polls the item until it is processed or failed."""
 
     def look() -> dict[str, Any] | None:
         found = item(gateway, sent.item_id)
         return found if found["status"] in FINISHED else None
 
-    return _wait(look, f"{sent.name} (item {sent.item_id}, job {sent.job_call_id}) is not processed", most_s)
+    return _wait(look, f"{sent.name} (item {sent.item_id}, job {sent.job_call_id}) is not processed")
 
 
-def wait_for_dead_letter(gateway: Gateway, sent: Sent, *, most_s: float = MOST_WAIT_S) -> dict[str, Any]:
+def wait_for_dead_letter(gateway: Gateway, sent: Sent) -> dict[str, Any]:
     """Polls the dead letters until the photo's job is among them."""
 
     def look() -> dict[str, Any] | None:
@@ -104,14 +104,14 @@ def wait_for_dead_letter(gateway: Gateway, sent: Sent, *, most_s: float = MOST_W
         except Missing:
             return None
 
-    return _wait(look, f"the job of {sent.name} ({sent.job_call_id}) is not among the dead letters", most_s)
+    return _wait(look, f"the job of {sent.name} ({sent.job_call_id}) is not among the dead letters")
 
 
-def _wait(look: Callable[[], _T | None], otherwise: str, most_s: float) -> _T:
-    deadline = time.monotonic() + most_s
+def _wait(look: Callable[[], _T | None], otherwise: str) -> _T:
+    deadline = time.monotonic() + MOST_WAIT_S
     while time.monotonic() < deadline:
         found = look()
         if found is not None:
             return found
         time.sleep(POLL_S)
-    raise NotAsItShouldBe(f"{otherwise} after {most_s:g} s")
+    raise NotAsItShouldBe(f"{otherwise} after {MOST_WAIT_S:g} s")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from tidemill.cli import failures
 from tidemill.cli.buildcontext import build_context
 from tidemill.cli.failures import Failure
+from tidemill.cli.pulling import pull_missing
 from tidemill.cli.session import Project
 from tidemill.cli.templates import find_template
 from tidemill.contract.errors import TidemillError
@@ -57,6 +58,8 @@ class Outcome:
 class Report(Protocol):
     """Told of what happens, from several threads."""
 
+    def note(self, text: str) -> None: ...
+
     def step(self, name: str, text: str) -> None: ...
 
     def ended(self, outcome: Outcome) -> None: ...
@@ -68,6 +71,7 @@ def deploy_all(
     """Every function of the project's stack, in the stack's order. Raises Failure only where nothing can be
     deployed at all: the gateway is away, or refuses the login."""
     gateway.info()
+    pull_missing(project, report.note)
     overrides = overrides or Overrides()
 
     def deploy(function: StackFunction) -> Outcome:

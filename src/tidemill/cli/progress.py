@@ -44,6 +44,9 @@ class Lines(Report):
     def __init__(self, output: Output) -> None:
         self._output = output
 
+    def note(self, text: str) -> None:
+        self._output.note(text)
+
     def step(self, name: str, text: str) -> None:
         self._output.note(f"{name}: {text}")
 
@@ -56,6 +59,9 @@ class _Live(Report):
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
+
+    def note(self, text: str) -> None:
+        self._progress.print(text, markup=False)
 
     def step(self, name: str, text: str) -> None:
         with self._lock:
