@@ -24,6 +24,7 @@ from tidemill.testing import FakeGateway, MemoryItems, MemoryObjects, event, loa
 
 ROOT = Path(__file__).parents[3]
 PHOTOS = ROOT / "examples" / "photos"
+NAMES = ("get-item", "upload", "process-job")
 LOGIN = "Basic " + base64.b64encode(b"admin:right").decode()
 
 

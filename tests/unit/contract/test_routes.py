@@ -154,3 +154,8 @@ def test_an_annotation_that_clashes_with_itself_is_refused() -> None:
     """Naming the second."""
     with pytest.raises(BadRequest, match=r'"\* /a/\{y\}" is declared twice'):
         parse_routes("GET /a/{x}; * /a/{y}")
+
+
+def test_a_path_that_ends_before_the_route_has_no_parameters() -> None:
+    """Not even those that it got as far as."""
+    assert Route.parse("GET /a/{one}/b").parameters("/a/1") == {}
