@@ -8,9 +8,9 @@ is sent twice is still one job.
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,8 +91,8 @@ class _Story:
             found = wait_until_finished(self._gateway, one)
             if found["status"] != "processed" or found["effects"] != 1:
                 raise NotAsItShouldBe(f"item {one.item_id} is {found['status']}: {found.get('reason', found)}")
-            rows.append((one.name, found["status"], _ms(time.monotonic() - one.sent_at), *_about(found)))
-        self._table(("file", "status", "seen after", "photo", "thumbnails", "attempts"), rows)
+            rows.append((one.name, found["status"], *_about(found)))
+        self._table(("file", "status", "after", "photo", "thumbnails", "attempts"), rows)
 
     def _show_dead_letter(self, broken: Sent) -> None:
         self._heading(f"{broken.name} is no image: its job is given up and kept among the dead letters")
@@ -101,15 +101,14 @@ class _Story:
         if found["status"] != "failed":
             raise NotAsItShouldBe(f"the item of {broken.name} is {found['status']} and should be failed")
         attempts = letter.get("attempts", [])
-        self._table(
-            ("what", ""),
-            [
-                ("dead letter", letter["call_id"]),
-                ("reason", letter["reason"]),
-                ("attempts", str(len(attempts))),
-                ("died at", letter["died_at"]),
-                ("item says", f"{found['status']}: {found.get('reason', '')}"),
-            ],
+        self._pairs(
+            {
+                "dead letter": letter["call_id"],
+                "reason": letter["reason"],
+                "attempts": str(len(attempts)),
+                "died at": letter["died_at"],
+                "item says": f"{found['status']}: {found.get('reason', '')}",
+            }
         )
 
     def _send_again(self, photo: Path, first: Sent) -> None:
@@ -127,19 +126,15 @@ class _Story:
     def _point_onward(self, good: Sent, broken: Sent) -> None:
         url = self._gateway.url
         self._heading("To go on from here")
-        self._table(
-            ("try", ""),
-            [
-                ("an item", f"curl {url}/items/{good.item_id}"),
-                ("all items", f"curl '{url}/items?limit=5'"),
-                (
-                    "by GraphQL",
-                    f"curl -G {url}/graphql --data-urlencode '{_QUERY}'",
-                ),
-                ("your own photo", f"curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg {url}/upload"),
-                ("every hop of this", f"tidemill logs --correlation {self._run}"),
-                ("the dead letter", f"tidemill dead show {broken.job_call_id}"),
-            ],
+        self._pairs(
+            {
+                "an item": f"curl {url}/items/{good.item_id}",
+                "all items": f"curl '{url}/items?limit=5'",
+                "by GraphQL": f"curl -G {url}/graphql --data-urlencode '{_QUERY}'",
+                "your own photo": f"curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg {url}/upload",
+                "every hop of this": f"tidemill logs --correlation {self._run}",
+                "the dead letter": f"tidemill dead show {broken.job_call_id}",
+            }
         )
 
     def _heading(self, text: str) -> None:
@@ -149,17 +144,25 @@ class _Story:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*columns, box=None, pad_edge=False, header_style="dim", show_header=bool(columns[-1]))
+        table = Table(*columns, box=None, pad_edge=False, header_style="dim")
         for row in rows:
             table.add_row(*(Text(cell, overflow="fold") for cell in row))
-        self._console.print(table, soft_wrap=not columns[-1])
+        self._console.print(table)
+
+    def _pairs(self, pairs: Mapping[str, str]) -> None:
+        """Names and values, one a line; long lines are left whole, so that commands can be copied."""
+        width = max(len(name) for name in pairs)
+        for name, value in pairs.items():
+            line = f"{name:<{width}}  {value}"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _about(found: dict[str, Any]) -> tuple[str, str, str]:
+def _about(found: dict[str, Any]) -> tuple[str, str, str, str]:
+    took = datetime.fromisoformat(found["updated_at"]) - datetime.fromisoformat(found["created_at"])
     image = found["image"]
     photo = f"{image['format']} {image['width']}×{image['height']} {image['mode']}"
     thumbnails = ", ".join(f"{t['name']} {t['width']}×{t['height']}" for t in found["thumbnails"])
-    return photo, thumbnails, str(found["attempts"])
+    return _ms(took.total_seconds()), photo, thumbnails, str(found["attempts"])
 
 
 def _ms(seconds: float) -> str:

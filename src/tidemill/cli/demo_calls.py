@@ -42,8 +42,6 @@ class Sent:
     """Of the upload."""
     job_call_id: str
     """Of the queued job."""
-    sent_at: float
-    """On the monotonic clock."""
     answered_s: float
 
 
@@ -71,7 +69,6 @@ def send(gateway: Gateway, photo: Path, *, item_id: str, correlation_id: str) ->
         item_id,
         call_id=answer.headers[headers.CALL_ID],
         job_call_id=answer.headers[headers.JOB_CALL_ID],
-        sent_at=began,
         answered_s=answered_s,
     )
 
