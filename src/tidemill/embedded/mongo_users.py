@@ -7,24 +7,18 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from tidemill.embedded.credentials import MONGO_FUNCTIONS, MONGO_ROOT, read_credential
+from tidemill.embedded.credentials import MONGO_FUNCTIONS, MONGO_ROOT, mongo_users_mark, read_credential
 from tidemill.lib.log import get_logger
 from tidemill.lib.settings import Settings
 
 USER_EXISTS = 51003
 UNAUTHORIZED = 13
 TIMEOUT_MS = 10_000
-
-
-def done_mark(settings: Settings) -> Path:
-    """There once the users are: later starts need not ask."""
-    return settings.data_dir / "mongo" / ".users-made"
 
 
 def make_users(settings: Settings) -> None:
@@ -34,7 +28,7 @@ def make_users(settings: Settings) -> None:
         _ensure_user(nobody, "root", root, [{"role": "root", "db": "admin"}])
     with _client(settings, username="root", password=root) as admin:
         _ensure_user(admin, "functions", functions, [{"role": "readWriteAnyDatabase", "db": "admin"}])
-    done_mark(settings).touch()
+    mongo_users_mark(settings).touch()
 
 
 def _ensure_user(client: MongoClient[dict[str, Any]], name: str, password: str, roles: list[dict[str, str]]) -> None:
@@ -62,7 +56,7 @@ def main() -> int:
     try:
         make_users(settings)
     except PyMongoError as cause:
-        hint = f"is {settings.secrets_dir / MONGO_ROOT} the password that {done_mark(settings).parent} was made with?"
+        hint = f"is {settings.secrets_dir / MONGO_ROOT} what this database was made with?"
         get_logger("mongo").error("users could not be made", hint=hint, reason=str(cause))
         return 1
     return 0

@@ -19,8 +19,7 @@ import sys
 from pathlib import Path
 
 from tidemill.edge.haproxy import haproxy_argv
-from tidemill.embedded.credentials import S3_ACCESS_KEY, S3_SECRET_KEY, read_credential
-from tidemill.embedded.mongo_users import done_mark
+from tidemill.embedded.credentials import S3_ACCESS_KEY, S3_SECRET_KEY, mongo_users_mark, read_credential
 from tidemill.embedded.parts import Part, Parts
 from tidemill.embedded.parts.objects import objects_dir
 from tidemill.embedded.probes import HttpOk, PortOpen, Probe, SocketOpen
@@ -83,7 +82,7 @@ def _mongo(settings: Settings, part: Part) -> Service:
         ready=PortOpen(settings.mongo_port),
         stop_stage=5,
         stop_grace_s=60.0,
-        after_start=None if done_mark(settings).exists() else make_users,
+        after_start=None if mongo_users_mark(settings).exists() else make_users,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -29,9 +28,6 @@ FILES_MOST = 65536
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(prog="tidemill.services.supervisor", description=__doc__)
-    arguments.add_argument("--background", action="store_true")
-    in_background = arguments.parse_args().background
     try:
         settings = Settings.from_env(os.environ)
         take_lock(settings)
@@ -43,7 +39,7 @@ def main() -> int:
         print(json.dumps(error.as_wire()), file=sys.stderr)  # noqa: T201 -- read by whoever started us
         return 1
     _allow_files()
-    if in_background:
+    if "--background" in sys.argv[1:]:
         _go_to_background(settings.logs_dir / "supervisor.ndjson")
     asyncio.run(_run(supervisor))
     return 0

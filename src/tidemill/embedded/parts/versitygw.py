@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import platform
 import subprocess
 import tempfile
 import time
@@ -61,7 +60,7 @@ def install_versitygw(environ: Mapping[str, str], progress: Progress) -> None:
 
 
 def _place(environ: Mapping[str, str]) -> Path:
-    return cache_dir(environ) / f"versitygw-{VERSION}-{platform.machine()}"
+    return cache_dir(environ) / f"versitygw-{VERSION}-{os.uname().machine}"
 
 
 def _build(scratch: Path, environ: Mapping[str, str], progress: Progress) -> Path:
