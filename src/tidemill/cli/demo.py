@@ -70,18 +70,13 @@ class _Story:
         self._heading(f"{len(photos)} files go to POST /upload, {AT_ONCE} at a time")
 
         def one(photo: Path) -> Sent:
-            item_id = f"{self._run}-{photo.stem}"
+            item_id = f"{self._run.removeprefix('demo-')}-{photo.stem}"
             return send(self._gateway, photo, item_id=item_id, correlation_id=self._run)
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
             sent = list(pool.map(one, photos))
-        self._table(
-            ("file", "size", "answer", "after", "item", "call of the upload"),
-            [
-                (s.name, f"{s.size_bytes / 1024:.0f} KiB", "202 queued", _ms(s.answered_s), s.item_id, s.call_id)
-                for s in sent
-            ],
-        )
+        rows = [(one.name, _ms(one.answered_s), one.item_id, one.call_id) for one in sent]
+        self._table(("file", "202 after", "item", "call of the upload"), rows)
         return sent
 
     def _follow(self, sent: Sequence[Sent]) -> None:
@@ -92,7 +87,7 @@ class _Story:
             if found["status"] != "processed" or found["effects"] != 1:
                 raise NotAsItShouldBe(f"item {one.item_id} is {found['status']}: {found.get('reason', found)}")
             rows.append((one.name, found["status"], *_about(found)))
-        self._table(("file", "status", "after", "photo", "thumbnails", "attempts"), rows)
+        self._table(("file", "status", "after", "photo", "thumbnails"), rows)
 
     def _show_dead_letter(self, broken: Sent) -> None:
         self._heading(f"{broken.name} is no image: its job is given up and kept among the dead letters")
@@ -157,12 +152,12 @@ class _Story:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _about(found: dict[str, Any]) -> tuple[str, str, str, str]:
+def _about(found: dict[str, Any]) -> tuple[str, str, str]:
     took = datetime.fromisoformat(found["updated_at"]) - datetime.fromisoformat(found["created_at"])
     image = found["image"]
-    photo = f"{image['format']} {image['width']}×{image['height']} {image['mode']}"
-    thumbnails = ", ".join(f"{t['name']} {t['width']}×{t['height']}" for t in found["thumbnails"])
-    return _ms(took.total_seconds()), photo, thumbnails, str(found["attempts"])
+    photo = f"{image['format']} {image['width']}×{image['height']}, {image['size_bytes'] / 1024:.0f} KiB"
+    thumbnails = ", ".join(f"{t['width']}×{t['height']}" for t in found["thumbnails"])
+    return _ms(took.total_seconds()), photo, thumbnails
 
 
 def _ms(seconds: float) -> str:

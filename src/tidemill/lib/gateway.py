@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tidemill.contract import headers
 from tidemill.contract.errors import Conflict, Unavailable
+from tidemill.contract.names import CALL_ID
 from tidemill.lib.correlation import outgoing
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
 
+CALLS_PATH = "/async-function/"
+"""A call that was accepted is at this path and its id: the first call's where a key is used again, unlike the
+X-Call-Id of the answer, which may be that of the request."""
 CONNECT_TIMEOUT_S = 1.0
 ANSWER_TIMEOUT_S = 5.0
 """The gateway answers once the call is on disk: milliseconds, seconds on a machine in trouble."""
@@ -42,7 +46,7 @@ class HttpGateway:
         try:
             answer = self._pool.request(
                 "POST",
-                f"{self._url}/async-function/{function}",
+                f"{self._url}{CALLS_PATH}{function}",
                 body=json.dumps(body, separators=(",", ":"), sort_keys=True),
                 headers=sent,
             )
@@ -50,8 +54,8 @@ class HttpGateway:
             raise Unavailable("the queue is not reachable at the moment") from error
         if answer.status == 422:
             raise Conflict(f"key {key} was used for another call of {function}")
-        call_id = answer.headers.get(headers.CALL_ID)
-        if answer.status != 202 or not call_id:
+        call_id = answer.headers.get("Location", "").removeprefix(CALLS_PATH)
+        if answer.status != 202 or not CALL_ID.fullmatch(call_id):
             raise Unavailable(f"the queue did not accept the call of {function} (it answered {answer.status})")
         return call_id
 

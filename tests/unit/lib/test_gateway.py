@@ -40,7 +40,7 @@ def answered(status: int, **headers: str) -> HTTPResponse:
 
 def test_a_call_is_queued_as_part_of_the_user_action() -> None:
     """Correlation id and trace go along; the call gets an id of its own."""
-    subject, pool = gateway(answered(202, X_Call_Id="job-1"))
+    subject, pool = gateway(answered(202, Location="/async-function/job-1", X_Call_Id="request-1"))
     with bind(Call(call_id="c", correlation_id="action", trace_id="a" * 32)):
         assert subject.call_later("resize", {"b": 1, "a": 2}, key="k") == "job-1"
     [(where, what)] = pool.asked
@@ -52,17 +52,18 @@ def test_a_call_is_queued_as_part_of_the_user_action() -> None:
     assert "X-Call-Id" not in sent
 
 
+@pytest.mark.parametrize("location", ["", "/", "/async-function/", "/async-function/a/b", "http://elsewhere/x"])
+def test_accepted_without_a_call_is_not_believed(location: str) -> None:
+    """Something else than our gateway answered."""
+    with pytest.raises(Unavailable):
+        gateway(answered(202, Location=location, X_Call_Id="x"))[0].call_later("f", {}, key="k")
+
+
 @pytest.mark.parametrize("status", [200, 404, 413, 429, 500, 503])
 def test_anything_but_accepted_is_never_taken_for_it(status: int) -> None:
     """No false 202 may follow from it."""
     with pytest.raises(Unavailable, match=str(status)):
-        gateway(answered(status, X_Call_Id="x"))[0].call_later("f", {}, key="k")
-
-
-def test_accepted_without_a_call_id_is_not_believed() -> None:
-    """Something else than our gateway answered."""
-    with pytest.raises(Unavailable):
-        gateway(answered(202))[0].call_later("f", {}, key="k")
+        gateway(answered(status, Location="/async-function/x"))[0].call_later("f", {}, key="k")
 
 
 def test_a_used_key_is_a_conflict() -> None:
