@@ -6,7 +6,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -23,8 +23,8 @@ BATCH_LINES = 500
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-async def stream_lines(logs_dir: Path, query: LogQuery) -> AsyncIterator[Line]:
-    """Oldest first. Ends where the query does not follow."""
+async def stream_lines(logs_dir: Path, query: LogQuery, ended: asyncio.Event) -> AsyncIterator[Line]:
+    """Oldest first. A query that follows ends with `ended`."""
     files = await asyncio.to_thread(_files, logs_dir, query)
     with ExitStack() as stack:
         # Followers start at the end before anything is read, so that no line falls between the two.
@@ -33,13 +33,19 @@ async def stream_lines(logs_dir: Path, query: LogQuery) -> AsyncIterator[Line]:
         while batch := await asyncio.to_thread(lambda: list(islice(lines, BATCH_LINES))):
             for line in batch:
                 yield line
-        while query.follow:
-            await asyncio.sleep(FOLLOW_LOOK_S)
+        while query.follow and not await _wait(ended):
             for file in await asyncio.to_thread(_files, logs_dir, query):
                 if file not in followers:  # a function that logs for the first time: all of it is new
                     followers[file] = stack.enter_context(closing(Follower(file, from_start=True)))
             for line in await asyncio.to_thread(_new_lines, list(followers.values()), query):
                 yield line
+
+
+async def _wait(ended: asyncio.Event) -> bool:
+    """Until the next look; whether it ended meanwhile."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ended.wait(), FOLLOW_LOOK_S)
+    return ended.is_set()
 
 
 def _files(logs_dir: Path, query: LogQuery) -> list[Path]:

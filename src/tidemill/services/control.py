@@ -100,18 +100,19 @@ def _join(
     )
     statuses = StatusReader(backend=backend, counts=http_counts(settings.bind_host, settings.metrics_port))
     keys = BuildKeys.load(credentials, settings.secrets_dir)
+    logs = LogsApi(logs_dir=settings.logs_dir, functions=functions)
     routes = [
         *FunctionsApi(functions=functions, namespaces=namespaces, statuses=statuses).routes(),
         *SecretsApi(secrets=secrets, namespaces=namespaces).routes(),
         *NamespacesApi(namespaces=namespaces, functions=functions, secrets=secrets).routes(),
-        *LogsApi(logs_dir=settings.logs_dir, functions=functions).routes(),
+        *logs.routes(),
         *AlertApi(functions=functions).routes(),
         *BuildApi(builds=builds, keys=keys, work_dir=settings.builds_dir, log=log).routes(),
         *INFO_ROUTES,
     ]
     app = make_app(routes=routes, functions=functions, credentials=credentials, log=log)
     return [
-        serve(app, settings.socket("control"), log=log),
+        serve(app, settings.socket("control"), end_streams=logs.end, log=log),
         Keeper(functions=functions, namespaces=namespaces, log=log).run(),
         Scaler(functions=functions, traffic=traffic, background=background, log=log).run(),
     ]
