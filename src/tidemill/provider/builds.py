@@ -23,6 +23,7 @@ from tidemill.contract.errors import BadRequest
 from tidemill.provider import images
 from tidemill.provider.archive import unpack
 from tidemill.provider.environments import Environments, Wanted
+from tidemill.provider.files import replace_file
 from tidemill.provider.templates import find_handler
 
 CONFIG_FILE = "com.openfaas.docker.config"
@@ -103,17 +104,18 @@ class Builds:
             handler.folder.rename(kept / "function")
             (kept / BUILD_FILE).write_text(json.dumps(build))
             digest = content_digest(kept)
-            if not (self._dir / digest).exists():
+            try:
                 kept.rename(self._dir / digest)
+            except OSError:
+                if not (self._dir / digest).is_dir():
+                    raise  # else the same source is kept already
             return config["image"], Source(digest, self._dir / digest, handler.kind, config["from_source"])
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
     def _tag(self, image: str, digest: str) -> None:
         self._tags.mkdir(mode=0o700, exist_ok=True)
-        temporary = self._tags / f".{digest}"
-        temporary.write_text(digest)
-        temporary.rename(self._tags / quote(image, safe=""))
+        replace_file(self._tags / quote(image, safe=""), digest.encode())
 
     def _tagged(self, image: str) -> str | None:
         try:

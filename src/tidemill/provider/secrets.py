@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from tidemill.contract.errors import BadRequest, Conflict, NotFound
 from tidemill.contract.names import DEFAULT_NAMESPACE
 from tidemill.contract.workload import SECRET_MONGODB_URI, SECRET_S3_ACCESS_KEY, SECRET_S3_SECRET_KEY
+from tidemill.provider.files import replace_file
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 """A DNS subdomain, as Kubernetes names secrets."""
@@ -96,17 +95,7 @@ class SecretStore:
             raise BadRequest(f"secret {name} is longer than {MAX_VALUE_BYTES} bytes")
         folder = self._folder / namespace
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # mkstemp makes files 0600; its names start with a dot here, which no secret's does.
-        descriptor, temporary = tempfile.mkstemp(prefix=".", dir=folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(value)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(folder / name)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_file(folder / name, value)  # its temporary names start with a dot, which no secret's does
 
 
 def content_digests(paths: dict[str, Path]) -> dict[str, str]:
