@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 from collections import deque
 from pathlib import Path
+
+import orjson
 
 from tidemill.lib.log import timestamp
 
@@ -16,6 +18,8 @@ LONGEST_LINE_BYTES = 256 * 1024
 """A longer one is cut here: whoever prints it without an end must not fill our memory."""
 LAST_LINES = 12
 """Remembered for the one who asks why a service does not start."""
+
+_SEVERITY = re.compile(r'(?P<error>\[(?:ERR|FTL|ALERT)\]|"s":"[EF]")|\[(?:WRN|WARNING)\]|"s":"W"')
 
 
 class Output:
@@ -35,7 +39,7 @@ class Output:
 
     def watch_for(self, event: str) -> asyncio.Event:
         """Set when the next of our log lines with this event comes."""
-        self._awaited = b'"event":' + json.dumps(event).encode()
+        self._awaited = b'"event":' + orjson.dumps(event)
         self._logged = asyncio.Event()
         return self._logged
 
@@ -74,8 +78,9 @@ class Output:
 
     def _wrap(self, line: bytes) -> bytes:
         text = line.decode(errors="replace").rstrip()
-        fields = {"ts": timestamp(), "level": "info", "source": self.source, "event": "output", "text": text}
-        return json.dumps(fields, ensure_ascii=False).encode()
+        return orjson.dumps(
+            {"ts": timestamp(), "level": _level(text), "source": self.source, "event": "output", "text": text}
+        )
 
     def _rotate(self) -> None:
         self._file.close()
@@ -86,6 +91,13 @@ class Output:
                 younger.replace(older)
         self._file = self.path.open("ab", buffering=0)
         self._size = 0
+
+
+def _level(text: str) -> str:
+    """As nats-server, HAProxy and mongod mark it."""
+    if found := _SEVERITY.search(text[:200]):
+        return "error" if found["error"] else "warning"
+    return "info"
 
 
 def _is_ours(line: bytes) -> bool:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -129,12 +129,21 @@ def test_a_killed_supervisor_leaves_nothing_and_a_start_works(stack: Platform) -
     assert launch.status(stack.settings).ready
 
 
-def test_a_stop_ends_everything_and_a_start_brings_it_back(stack: Platform) -> None:
+def end_by_signal(stack: Platform) -> None:
+    """As an init system does: SIGTERM to the supervisor."""
+    supervisor = launch.status(stack.settings).pid
+    assert supervisor
+    os.kill(supervisor, signal.SIGTERM)
+    wait_until(lambda: not launch.status(stack.settings).running, "the supervisor ended", timeout_s=60)
+
+
+@pytest.mark.parametrize("stop", [Platform.stop, end_by_signal])
+def test_a_stop_ends_everything_and_a_start_brings_it_back(stack: Platform, stop: Callable[[Platform], None]) -> None:
     """No process is left, no service had to be killed, and what functions wrote is there again."""
     with things(functions_uri(stack.settings)) as kept:
         kept.replace_one({"_id": 2}, {"kept": True}, upsert=True)
-    stack.stop()
-    assert stack.pids() == []
+    stop(stack)
+    wait_until(lambda: not stack.pids(), "every process is gone")
     assert not launch.status(stack.settings).running
     log = (stack.settings.logs_dir / "supervisor.ndjson").read_text()
     assert "service killed" not in log.rpartition('"event":"stopping"')[2]

@@ -125,7 +125,7 @@ async def test_what_keeps_dying_waits_longer_and_says_why(tmp_path: Path) -> Non
         bad = await it.becomes("bad", lambda now: now.restarts >= 3 and now.state == "waiting", "died three times")
         assert bad.reason == "it ended with exit code 3"
         assert bad.last_lines[-1] == "no such table"
-        assert '"text": "no such table"' in (tmp_path / "bad.ndjson").read_text()
+        assert '"text":"no such table"' in (tmp_path / "bad.ndjson").read_text()
 
 
 async def test_a_program_that_is_not_there_is_a_death_like_any(tmp_path: Path) -> None:

@@ -39,6 +39,26 @@ def test_other_lines_are_wrapped(path: Path) -> None:
     assert (line["source"], line["event"], line["text"]) == ("nats", "output", "[7] [INF] Server is ready �")
 
 
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("[7] [ERR] Authorization Violation", "error"),
+        ("[7] [FTL] cannot listen", "error"),
+        ("[ALERT]    (1) : config : nonsense", "error"),
+        ("[WARNING]  (1) : Exiting Master process", "warning"),
+        ('{"t":{"$date":"2026"},"s":"W",  "c":"CONTROL"}', "warning"),
+        ('{"t":{"$date":"2026"},"s":"F",  "c":"CONTROL"}', "error"),
+        ("[7] [INF] Server is ready", "info"),
+    ],
+)
+def test_the_servers_own_severities_are_kept(path: Path, line: str, level: str) -> None:
+    """So that `tidemill logs` shows what went wrong in red, whoever said it."""
+    output = Output("nats", path)
+    output.feed(line.encode() + b"\n")
+    output.close()
+    assert [each["level"] for each in lines_of(path)] == [level]
+
+
 def test_a_line_may_arrive_in_pieces(path: Path) -> None:
     """Chunks end anywhere; a line is whole when its newline came, or when the process ended."""
     output = Output("nats", path)
