@@ -37,7 +37,10 @@ class GroupCommit:
         gather_s: float = GATHER_S,
         batch_messages: int = BATCH_MESSAGES,
         waiting_messages: int = WAITING_MESSAGES,
+        growth: int = 1,
     ) -> None:
+        """`growth`: under load, wait for that many times what came together last. 1 suits callers that wait for
+        their own answer; more, those who can go on meanwhile and gain from larger batches."""
         self._publish = publish
         self._publish_batch = publish_batch
         self._gather_s = gather_s
@@ -46,7 +49,8 @@ class GroupCommit:
         self._waiting: list[_Entry] = []
         self._waiting_bytes = 0
         self._commit: asyncio.Task[None] | None = None
-        self._last_size = 1
+        self._growth = growth
+        self._awaited = 1
         self._enough = asyncio.Event()
 
     def submit(self, message: Message) -> asyncio.Future[None]:
@@ -60,7 +64,7 @@ class GroupCommit:
         self._waiting_bytes += len(message.data)
         if self._commit is None:
             self._commit = loop.create_task(self._run())
-        elif len(self._waiting) >= self._last_size:
+        elif len(self._waiting) >= self._awaited:
             self._enough.set()
         return future
 
@@ -73,13 +77,13 @@ class GroupCommit:
         while self._waiting:
             await self._gather()
             batch = self._take()
-            self._last_size = min(len(batch), self._batch_messages)
+            self._awaited = 1 if len(batch) == 1 else min(len(batch) * self._growth, self._batch_messages)
             await self._store(batch)
         self._commit = None
 
     async def _gather(self) -> None:
-        """At rest the last batch had one message: go at once. Else wait until as many came together again."""
-        if len(self._waiting) >= self._last_size:
+        """At rest the last batch had one message: go at once. Else wait for company."""
+        if len(self._waiting) >= self._awaited:
             return
         self._enough.clear()
         try:

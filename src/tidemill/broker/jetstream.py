@@ -77,15 +77,15 @@ class JetStream:
     async def publish(self, message: Message, *, only_if_absent: bool = False) -> int:
         client = self._connection.client
         headers = {**message.headers, **_EXPECT_ABSENT} if only_if_absent else message.headers
-        reply, answer = self._replies.expect()
+        reply = self._replies.subject()
         block = wire.header_block(headers) + "\r\n"
         wire.write(client, wire.publication(message.subject, reply, block, message.data))
-        return await self._confirmed(answer)
+        return await self._confirmed(self._replies.expect(reply))
 
     async def publish_batch(self, messages: Sequence[Message]) -> None:
         """ADR-50: members carry batch id and number, the last one commits and is answered for all."""
         client = self._connection.client
-        reply, answer = self._replies.expect()
+        reply = self._replies.subject()
         batch, last = reply.rpartition(".")[2], len(messages)
         pieces = []
         for number, message in enumerate(messages, 1):
@@ -93,7 +93,7 @@ class JetStream:
             block += "Nats-Batch-Commit: 1\r\n\r\n" if number == last else "\r\n"
             pieces.append(wire.publication(message.subject, reply if number == last else "", block, message.data))
         wire.write(client, b"".join(pieces))
-        await self._confirmed(answer)
+        await self._confirmed(self._replies.expect(reply))
 
     async def _confirmed(self, answer: asyncio.Future[Msg]) -> int:
         try:

@@ -12,7 +12,7 @@ from tidemill.contract.errors import Unavailable
 
 
 class Replies:
-    """`expect` gives a reply subject and the future of what arrives there; a lost connection fails all at once."""
+    """`expect` gives the future of what arrives at a subject; a lost connection fails all of them at once."""
 
     def __init__(self, connection: Connection) -> None:
         self._prefix = f"{connection.inbox_prefix}.acks.{connection.instance}"
@@ -22,12 +22,16 @@ class Replies:
         connection.on_disconnect(self._fail_all)
         self._connection = connection
 
-    def expect(self) -> tuple[str, asyncio.Future[Msg]]:
-        subject = f"{self._prefix}.{self._connection.instance}{next(self._numbers)}"
+    def subject(self) -> str:
+        """A new one; its last token is unique in the world."""
+        return f"{self._prefix}.{self._connection.instance}{next(self._numbers)}"
+
+    def expect(self, subject: str) -> asyncio.Future[Msg]:
+        """To be called right after the request was written."""
         future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
         self._expected[subject] = future
         future.add_done_callback(lambda _: self._expected.pop(subject, None))
-        return subject, future
+        return future
 
     async def _subscribe(self) -> None:
         await self._connection.raw.subscribe(f"{self._prefix}.*", cb=self._arrived)

@@ -12,6 +12,8 @@ from typing import Any
 
 from nats.aio.client import Client
 
+from tidemill.broker.base import MESSAGE_MOST_BYTES, Rejected
+
 
 def header_block(headers: Mapping[str, str]) -> str:
     """Without the closing empty line, so that more can follow. Raises ValueError for a value that would end its
@@ -23,8 +25,11 @@ def header_block(headers: Mapping[str, str]) -> str:
 
 
 def publication(subject: str, reply: str, block: str, data: bytes) -> bytes:
-    """HPUB. `block` is a header block with its closing empty line."""
+    """HPUB. `block` is a header block with its closing empty line. Raises Rejected for a message above the limit:
+    the server would close the connection over it."""
     head = block.encode()
+    if len(head) + len(data) > MESSAGE_MOST_BYTES:
+        raise Rejected(f"a message may have {MESSAGE_MOST_BYTES} bytes, this one has {len(head) + len(data)}")
     return b"HPUB %b %b %d %d\r\n%b%b\r\n" % (
         subject.encode(),
         reply.encode(),

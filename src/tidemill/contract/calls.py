@@ -1,13 +1,15 @@
 """An asynchronous call through its life: queued, attempted, ended; and what is kept of one that was given up.
 
-Three things travel, each as JSON in one header of a message whose payload is the body as it was:
+Where each travels, always as one line of JSON:
 
-    Tm-Call   QueuedCall   in TM_QUEUE and TM_DEAD: the request
-    Tm-State  CallRecord   in TM_CALLS: what happened so far; the payload is the function's answer
-    Tm-Death  Death        in TM_DEAD: why it was given up
+    TM_QUEUE   header Tm-Call: QueuedCall    payload: the request's body
+    TM_CALLS                                 payload: CallRecord, line feed, the answer's body
+    TM_DEAD    header Tm-Call: QueuedCall    payload: Death, line feed, the request's body
+
+Attempts may be many, and a message's headers are limited to 64 KiB together: so what has attempts is payload.
 
 Stored messages outlive the code that wrote them: `from_wire` reads every form that was ever written (the golden
-messages in tests/golden/calls), and unknown keys are ignored.
+messages in tests/unit/queue/golden), and unknown keys are ignored.
 """
 
 from __future__ import annotations
@@ -21,8 +23,6 @@ from tidemill.contract.functions import rfc3339
 from tidemill.contract.names import FunctionRef
 
 HEADER_CALL = "Tm-Call"
-HEADER_STATE = "Tm-State"
-HEADER_DEATH = "Tm-Death"
 
 Headers = tuple[tuple[str, str], ...]
 """HTTP headers in their order; names may repeat."""
@@ -30,7 +30,7 @@ Headers = tuple[tuple[str, str], ...]
 State = Literal["queued", "running", "retrying", "succeeded", "dead", "cancelled"]
 ENDED: frozenset[State] = frozenset({"succeeded", "dead", "cancelled"})
 
-DeathCode = Literal["attempts_used_up", "gave_up", "function_removed", "unreadable"]
+DeathCode = Literal["attempts_used_up", "gave_up", "function_removed"]
 
 
 @dataclass(frozen=True, slots=True)

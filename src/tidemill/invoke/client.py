@@ -85,7 +85,7 @@ class Client:
         """Raises Unreachable, AnswerLate or AnswerLost, and ValueError for a header that holds a line break.
         `Content-Length` is ours to write; `Host` is added where absent."""
         headers = list(headers)
-        if not any(name.lower() == "host" for name, _ in headers):
+        if "host" not in [name.lower() for name, _ in headers]:
             headers.insert(0, ("Host", self.authority))
         data = request_bytes(method, self._prefix + target, headers, body)
         connection = self._reuse() or await self._connect()

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 HEAD_MOST_BYTES = 64 * 1024
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_HEADER = re.compile(r"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*\r\n", re.MULTILINE)
 _STATUS_LINE = re.compile(r"HTTP/1\.[01] [1-5][0-9]{2}(?: |$)")
 _DIGITS = re.compile(r"[0-9]+")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
@@ -104,16 +104,16 @@ class AnswerReader:
                 if len(self._buffer) > HEAD_MOST_BYTES:
                     raise BadAnswer("the answer's headers are too large")
                 return False
-            lines = self._buffer[:end].decode("latin-1").split("\r\n")
+            line, _, rest = self._buffer[: end + 2].decode("latin-1").partition("\r\n")
             del self._buffer[: end + 4]
-            status = _status(lines[0])
+            status = _status(line)
             if status >= 200:
                 break
             if status == 101:
                 raise BadAnswer("the answer switches protocols")
         self._status = status
-        self._headers = tuple([_header(line) for line in lines[1:]])
-        self._frame(http10=lines[0].startswith("HTTP/1.0"))
+        self._headers = _headers(rest)
+        self._frame(http10=line.startswith("HTTP/1.0"))
         return True
 
     def _frame(self, *, http10: bool) -> None:
@@ -208,8 +208,9 @@ def _status(line: str) -> int:
     return status
 
 
-def _header(line: str) -> tuple[str, str]:
-    name, colon, value = line.partition(":")
-    if not colon or not _TOKEN.fullmatch(name):
-        raise BadAnswer(f"{line[:40]!r} is not a header")
-    return name, value.strip(" \t")
+def _headers(block: str) -> Headers:
+    """Of lines that each end with a line break."""
+    found = tuple(_HEADER.findall(block))
+    if len(found) != block.count("\n"):
+        raise BadAnswer("the answer has a line among its headers that is none")
+    return found

@@ -24,7 +24,7 @@ from tidemill.contract.names import (
     FunctionRef,
     calls_subject,
 )
-from tidemill.queue.codec import Unreadable, read_call, read_record, record_message
+from tidemill.queue.codec import Unreadable, body_of, read_call, read_record, record_message
 from tidemill.queue.web import Answer, Request, json_answer
 
 RUNNING_TIMEOUT_S = 0.25
@@ -124,7 +124,7 @@ class Calls:
             record, stored = CallRecord.queued(read_call(message), message.sequence), None
         if record is None:
             raise NotFound(f"there is no call {call_id}")
-        return _Found(record, message, stored.data if stored else b"")
+        return _Found(record, message, body_of(stored) if stored else b"")
 
     async def _as_running(self, record: CallRecord) -> CallRecord:
         question = orjson.dumps({"sequence": record.sequence})

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import orjson
 
 from tidemill.broker.base import Message
-from tidemill.contract.calls import (
-    HEADER_CALL,
-    HEADER_DEATH,
-    HEADER_STATE,
-    CallRecord,
-    DeadLetter,
-    Death,
-    QueuedCall,
-)
+from tidemill.contract.calls import HEADER_CALL, Attempt, CallRecord, DeadLetter, Death, QueuedCall
 from tidemill.contract.names import calls_subject, dead_subject, queue_subject
+
+MANY_ATTEMPTS = 100
+SHORT_REASON_CHARACTERS = 80
+"""Of each attempt where there are many: all of them have to fit into one message."""
 
 
 class Unreadable(Exception):
@@ -30,19 +27,28 @@ class Kept(Protocol):
     @property
     def headers(self) -> Mapping[str, str]: ...
 
+    @property
+    def data(self) -> bytes: ...
+
 
 def queue_message(call: QueuedCall, payload: bytes) -> Message:
     return Message(queue_subject(call.function, call.call_id), payload, {HEADER_CALL: _text(call.as_wire())})
 
 
 def record_message(record: CallRecord, answer: bytes = b"") -> Message:
-    return Message(calls_subject(record.call_id), answer, {HEADER_STATE: _text(record.as_wire())})
+    wire = replace(record, attempts=_bounded(record.attempts)).as_wire()
+    return Message(calls_subject(record.call_id), orjson.dumps(wire) + b"\n" + answer)
 
 
 def dead_message(letter: DeadLetter, payload: bytes) -> Message:
-    call = letter.call
-    headers = {HEADER_CALL: _text(call.as_wire()), HEADER_DEATH: _text(letter.death.as_wire())}
-    return Message(dead_subject(call.function, call.call_id), payload, headers)
+    call, death = letter.call, replace(letter.death, attempts=_bounded(letter.death.attempts))
+    data = orjson.dumps(death.as_wire()) + b"\n" + payload
+    return Message(dead_subject(call.function, call.call_id), data, {HEADER_CALL: _text(call.as_wire())})
+
+
+def body_of(kept: Kept) -> bytes:
+    """Of a record the answer, of a dead letter the request's."""
+    return kept.data.partition(b"\n")[2]
 
 
 def read_call(kept: Kept) -> QueuedCall:
@@ -56,7 +62,7 @@ def read_call(kept: Kept) -> QueuedCall:
 def read_record(kept: Kept) -> CallRecord:
     """Raises Unreadable."""
     try:
-        return CallRecord.from_wire(orjson.loads(kept.headers[HEADER_STATE]))
+        return CallRecord.from_wire(orjson.loads(kept.data.partition(b"\n")[0]))
     except (KeyError, TypeError, ValueError) as cause:
         raise Unreadable(f"the stored state cannot be read: {type(cause).__name__} {cause}") from cause
 
@@ -64,7 +70,7 @@ def read_record(kept: Kept) -> CallRecord:
 def read_dead_letter(kept: Kept) -> DeadLetter:
     """Raises Unreadable."""
     try:
-        death = Death.from_wire(orjson.loads(kept.headers[HEADER_DEATH]))
+        death = Death.from_wire(orjson.loads(kept.data.partition(b"\n")[0]))
     except (KeyError, TypeError, ValueError) as cause:
         raise Unreadable(f"the stored dead letter cannot be read: {type(cause).__name__} {cause}") from cause
     return DeadLetter(read_call(kept), death)
@@ -73,3 +79,12 @@ def read_dead_letter(kept: Kept) -> DeadLetter:
 def _text(wire: Mapping[str, object]) -> str:
     """One line: JSON escapes every line break."""
     return orjson.dumps(wire).decode()
+
+
+def _bounded(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    if len(attempts) <= MANY_ATTEMPTS:
+        return attempts
+    return tuple(
+        replace(attempt, reason=attempt.reason[:SHORT_REASON_CHARACTERS] if attempt.reason else None)
+        for attempt in attempts
+    )

@@ -16,7 +16,7 @@ from tidemill.contract.names import (
 )
 from tidemill.lib.log import Logger
 from tidemill.queue.calls import read_limit
-from tidemill.queue.codec import Unreadable, queue_message, read_call, read_dead_letter
+from tidemill.queue.codec import Unreadable, body_of, queue_message, read_call, read_dead_letter
 from tidemill.queue.directory import Directory
 from tidemill.queue.web import Answer, Request, json_answer
 
@@ -45,7 +45,7 @@ class DeadLetters:
     async def show(self, request: Request, given: Mapping[str, str]) -> Answer:
         stored = await self._one(given["call_id"])
         letter = read_dead_letter(stored)
-        payload: bytes | None = stored.data
+        payload: bytes | None = body_of(stored)
         if letter.call.payload_object:
             payload = await self._broker.object_get(OBJECTS_PAYLOADS, letter.call.payload_object)
         wire = letter.as_summary()
@@ -78,7 +78,7 @@ class DeadLetters:
         message there. Attempts start from 1, since the message is a new one."""
         call = read_call(stored)
         await self._directory.find(str(call.function))
-        message = queue_message(call, stored.data)
+        message = queue_message(call, body_of(stored))
         with suppress(Exists):  # it is queued already
             await self._broker.publish(message, only_if_absent=True)
         await self._broker.delete(STREAM_DEAD, stored.sequence)

@@ -15,7 +15,7 @@ from tidemill.queue.window import Window
 LEASE_S = 15.0
 """How long a call of a worker that died waits for another one."""
 EXTEND_EVERY_S = LEASE_S / 3
-AHEAD = 3
+AHEAD = 5
 """In hand at most, as a multiple of the window: running, ready to run, and being written down."""
 REOPEN_S = 0.5
 STOP_GRACE_S = 8.0

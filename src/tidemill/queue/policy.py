@@ -23,6 +23,8 @@ from tidemill.contract.tuning import RetryPolicy
 
 PATIENCE = 10
 """How many attempts that the platform turned away count as one."""
+TURNED_AWAY_MOST = 1000
+"""Of them at most: each is kept with the call."""
 TURNED_AWAY_MIN_WAIT_S = 1.0
 """First delay after such an attempt, where `min_wait` is longer: a restart of ours takes a second."""
 RETRY_AFTER_MOST_S = 24 * 3600.0
@@ -87,7 +89,7 @@ def decide_exhausted(attempts: Sequence[Attempt], policy: RetryPolicy) -> Dead |
     last = attempts[-1].reason if attempts else ""
     if carried >= policy.attempts:
         return Dead(f"{carried} of {policy.attempts} attempts failed; the last one: {last}", "attempts_used_up")
-    if turned_away >= policy.attempts * PATIENCE:
+    if turned_away >= min(policy.attempts * PATIENCE, TURNED_AWAY_MOST):
         return Dead(f"the platform could not carry it {turned_away} times; the last time: {last}", "attempts_used_up")
     return None
 

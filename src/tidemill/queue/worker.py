@@ -32,7 +32,7 @@ from tidemill.contract.names import (
 from tidemill.contract.tuning import Tuning
 from tidemill.lib.log import Logger
 from tidemill.queue.calling import Caller, Tried
-from tidemill.queue.codec import Unreadable, read_call, read_dead_letter, read_record
+from tidemill.queue.codec import Unreadable, body_of, read_call, read_dead_letter, read_record
 from tidemill.queue.endings import Endings
 from tidemill.queue.line import Line
 from tidemill.queue.policy import Dead, RetryIn, Succeeded, decide, decide_exhausted
@@ -193,7 +193,7 @@ class Worker:
         if record is not None and record.sequence != delivery.sequence:
             record = None
         if record is not None and record.state in ENDED:
-            return _History(record.attempts, record, stored.data if stored else b"")
+            return _History(record.attempts, record, body_of(stored) if stored else b"")
         buried = await self._broker.last(STREAM_DEAD, dead_subject(call.function, call.call_id))
         if buried is not None and (death := read_dead_letter(buried).death).sequence == delivery.sequence:
             return _History(death.attempts, dead=Dead(death.reason, death.code))

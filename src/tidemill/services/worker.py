@@ -29,6 +29,9 @@ from tidemill.queue.logbuffer import BufferedOutput
 from tidemill.queue.window import Window
 from tidemill.queue.worker import Worker
 
+GATHER_S = 0.008
+"""Records of results may wait a little: the function is free meanwhile, and each fsync spared is CPU for calls."""
+
 
 async def serve(settings: Settings, own: DoorSettings, log: Logger) -> None:
     """Until SIGTERM or SIGINT; then hands back what it has not begun and finishes the rest."""
@@ -41,7 +44,7 @@ async def serve(settings: Settings, own: DoorSettings, log: Logger) -> None:
         control = await stack.enter_async_context(Client(f"unix:{settings.socket('control')}"))
         edge = await stack.enter_async_context(Client(f"unix:{settings.socket('edge')}"))
         directory = Directory(control, authorization=credentials.header, log=log)
-        commit = GroupCommit(broker.publish, broker.publish_batch)
+        commit = GroupCommit(broker.publish, broker.publish_batch, gather_s=GATHER_S, growth=2)
         stack.push_async_callback(commit.close)
         worker = Worker(broker, Caller(edge, log), Endings(broker, commit, log), log)
         fleet = Fleet(broker, worker, directory, log)
