@@ -18,6 +18,7 @@ TIMEOUT = httpx.Timeout(10, read=120)
 """Deployments install packages, so reads are patient; connecting is not."""
 LONG_READ = httpx.Timeout(10, read=None)
 """Streams and calls of functions end when the other side says so."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NDJSON = "application/x-ndjson"
 
 Json = Any
@@ -27,9 +28,12 @@ Json = Any
 class Gateway:
     """One gateway, spoken to by one user. A context manager; safe from several threads."""
 
-    def __init__(self, url: str, *, logins: Sequence[str] = (), transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, url: str, *, logins: Sequence[str] = ()) -> None:
         self.url = url
-        self._http = httpx.Client(base_url=url, auth=_Logins(logins), timeout=TIMEOUT, transport=transport)
+        beyond = not _is_plain_loopback(url)  # no proxy leads to this machine, and its calls need no certificates
+        self._http = httpx.Client(
+            base_url=url, auth=_Logins(logins), timeout=TIMEOUT, trust_env=beyond, verify=beyond
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -241,12 +245,19 @@ def _failure(answer: httpx.Response) -> Failure:
         body = {}
     if not isinstance(body, dict):
         body = {}
-    sentence = body.get("error") or answer.text.strip()[:500] or f"the gateway answered {answer.status_code}"
+    sentence = body.get("error") or _plain_text(answer) or f"the gateway answered {answer.status_code}"
     hint = body.get("hint")
     if kind is LoginNeeded and not hint:
         hint = "log in with: tidemill login"
     call_id = body.get("call_id") or answer.headers.get(headers.CALL_ID)
     return kind(str(sentence), hint=hint, call_id=call_id, code=body.get("code"))
+
+
+def _plain_text(answer: httpx.Response) -> str:
+    """What other gateways say in plain text; a page for browsers is no sentence."""
+    if answer.headers.get("content-type", "").startswith("text/html"):
+        return f"{answer.url} answered {answer.status_code} with a page for browsers: it is no gateway"
+    return answer.text.strip()[:500]
 
 
 def _ndjson(answer: httpx.Response) -> Iterator[dict[str, Json]]:
@@ -260,6 +271,11 @@ def _ndjson(answer: httpx.Response) -> Iterator[dict[str, Json]]:
 
 def _given(**pairs: str | None) -> dict[str, str]:
     return {name: value for name, value in pairs.items() if value is not None}
+
+
+def _is_plain_loopback(url: str) -> bool:
+    parsed = httpx.URL(url)
+    return parsed.scheme == "http" and parsed.host in LOOPBACK
 
 
 def _segment(text: str) -> str:

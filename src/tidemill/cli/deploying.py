@@ -19,7 +19,7 @@ from tidemill.cli.failures import Failure
 from tidemill.cli.pulling import pull_missing
 from tidemill.cli.session import Project
 from tidemill.cli.templates import find_template
-from tidemill.contract.errors import TidemillError
+from tidemill.contract.errors import DeployFailed, TidemillError
 from tidemill.contract.stack import Overrides, StackFunction
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def deploy_one(
         gateway.deploy(function.deployment(image, overrides))
     except Failure as error:
         failure = error
+        if error.wire_code == DeployFailed.code and not error.hint:
+            error.hint = f"its log has more: tidemill logs {function.name} --since 1m"
     except TidemillError as error:
         failure = failures.of_error(error)
     return Outcome(function.name, namespace, time.monotonic() - started, image, failure)
@@ -110,7 +112,8 @@ def _image(gateway: Gateway, project: Project, function: StackFunction, step: Ca
     step(f"building ({len(tar) / 1024:.0f} KiB)")
     for event in gateway.build(tar):
         for line in event.get("log") or ():
-            step(str(line).rstrip())
+            if not line.startswith(" "):  # the installer's list of packages
+                step(line.rstrip())
         if event.get("status") == "success":
             return str(event["image"])
         if event.get("status") in ("failed", "failure"):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tidemill.contract.errors import BadRequest, NotFound, TidemillError, Unavailable
+from tidemill.contract.errors import BadRequest, Conflict, NotFound, TidemillError, Unavailable
 
 
 class Failure(Exception):
@@ -73,7 +73,12 @@ def of_status(status: int) -> type[Failure]:
 def of_error(error: TidemillError) -> Failure:
     """A local error of the contract (a bad stack file, a bad name) as the failure it is."""
     kind: type[Failure] = Failure
-    for base, failure in ((BadRequest, BadUsage), (NotFound, Missing), (Unavailable, Unreachable)):
+    for base, failure in (
+        (BadRequest, BadUsage),
+        (NotFound, Missing),
+        (Conflict, Exists),
+        (Unavailable, Unreachable),
+    ):
         if isinstance(error, base):
             kind = failure
     return kind(str(error), hint=error.hint, code=error.code)

@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code; see docs/reference/cli.md. A user's mistake never ends in a traceback, a bug of ours does."""
+    # httpx imports its own command line where it can, with rich and click: 150 ms that nobody here has use for.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     output = Output(as_json="--json" in arguments)
     try:
         code = app(list(arguments), standalone_mode=False, prog_name="tidemill")

@@ -54,6 +54,13 @@ class Lines(Report):
         self._output.note(f"{outcome.name}: {summary(outcome)}")
 
 
+class Endings(Lines):
+    """A line a function: how it ended."""
+
+    def step(self, name: str, text: str) -> None:
+        pass
+
+
 class _Live(Report):
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

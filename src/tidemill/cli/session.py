@@ -40,7 +40,7 @@ def local_settings(data_dir: Path | None = None) -> Settings:
     settings = read_settings(data_dir)
     if not settings.socket("supervisor").exists():
         return settings
-    from tidemill.embedded.launch import status
+    from tidemill.embedded.status import status
 
     running = status(settings).settings
     return Settings.from_env(running) if running else settings

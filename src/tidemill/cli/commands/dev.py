@@ -63,7 +63,7 @@ def _redeploy_until_stack_changes(
 ) -> Project:
     """The project as it is after the stack file or an environment file changed, all of it deployed."""
     from tidemill.cli.deploying import deploy_all
-    from tidemill.cli.progress import Lines
+    from tidemill.cli.progress import Endings
     from tidemill.cli.watching import decide_redeploy
     from tidemill.contract.stack import check_deployments
 
@@ -75,7 +75,7 @@ def _redeploy_until_stack_changes(
             project = read() if plan.stack_changed else project
             check_deployments(project.stack)
             wanted = project.stack if plan.stack_changed else select(project.stack, names=plan.functions)
-            deploy_all(client, Project(wanted, project.folder), Lines(output))
+            deploy_all(client, Project(wanted, project.folder), Endings(output))
         except (
             Failure,
             TidemillError,
