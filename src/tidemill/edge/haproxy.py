@@ -129,7 +129,8 @@ def check(folder: Path) -> str:
     if result.returncode == 0:
         return ""
     alerts = [line.partition(" : ")[2] for line in result.stderr.splitlines() if line.startswith("[ALERT]")]
-    return "; ".join(alert.replace(f"{folder}/", "") for alert in alerts[:3]) or f"it ends with {result.returncode}: {result.stderr[-500:]}"
+    said = "; ".join(alert.replace(f"{folder}/", "") for alert in alerts[:3])
+    return said or f"it ends with {result.returncode}: {result.stderr[-500:]}"
 
 
 def _holds(folder: Path, files: dict[str, str]) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,6 @@ class Edge:
 
 
 def _kill(pid: int) -> bool:
-    import os
-
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -57,11 +56,14 @@ def _kill(pid: int) -> bool:
     return False
 
 
-async def until(condition: Callable[[], bool], *, timeout_s: float = 20.0) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], *, timeout_s: float = 20.0) -> None:
     """Wait for a condition; fails the test past the deadline."""
     async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.02)
+        while True:
+            holds = condition()
+            if holds if isinstance(holds, bool) else await holds:
+                return
+            await asyncio.sleep(0.01)
 
 
 async def _start(settings: Settings) -> asyncio.subprocess.Process:

@@ -70,10 +70,8 @@ async def test_a_rolling_replacement_fails_no_call(edge: Edge) -> None:
         await deploy(edge, target_of(HELLO, first.socket, version="v0"))
         callers = [asyncio.create_task(caller()) for _ in range(8)]
         for number in range(1, 11):
-            async with asyncio.timeout(10):
-                seen = len(outcomes)
-                while len(outcomes) < seen + 50:
-                    await asyncio.sleep(0.001)
+            enough = len(outcomes) + 50
+            await until(lambda: len(outcomes) >= enough)  # noqa: B023 (awaited at once)
             sockets = [
                 (await stack.enter_async_context(_replica(edge, f"v{number}-{slot}"))).socket for slot in range(2)
             ]
@@ -99,9 +97,11 @@ async def test_a_removed_server_finishes_its_calls_first(edge: Edge) -> None:
         call = asyncio.create_task(_get(edge, "/function/hello/wait"))
         await until(lambda: old.served == 1)
         replacing = asyncio.create_task(deploy(edge, target_of(HELLO, new.socket, version="new")))
-        async with asyncio.timeout(10):
-            while (await _get(edge))[1] != "new":
-                await asyncio.sleep(0.01)
+
+        async def new_one_answers() -> bool:
+            return (await _get(edge))[1] == "new"
+
+        await until(new_one_answers)
         await deploy(edge, target_of(HELLO, new.socket, version="new"), target_of(other, new.socket))
         assert not replacing.done() and not call.done()
         release.set()
@@ -111,9 +111,7 @@ async def test_a_removed_server_finishes_its_calls_first(edge: Edge) -> None:
     assert set(servers) == {"new-0"}
 
 
-async def test_a_call_that_outlasts_its_function_is_broken_off(
-    edge: Edge, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_call_that_outlasts_its_function_is_broken_off(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Draining is bounded: a stream that never ends does not keep an old version for ever."""
     monkeypatch.setattr("tidemill.edge.apply.BREAK_OFF_S", 0.2)
 
@@ -212,10 +210,12 @@ async def test_load_tells_what_runs_and_what_waits(edge: Edge) -> None:
     async with _replica(edge, "one", after_s=1.0) as one:
         await deploy(edge, target_of(HELLO, one.socket, connections=2))
         calls = [asyncio.create_task(_get(edge)) for _ in range(5)]
-        async with asyncio.timeout(5):
-            while (load := (await edge.traffic.load())[HELLO]).queued < 3:
-                await asyncio.sleep(0.01)
-        assert (load.in_flight, load.queued) == (2, 3)
+
+        async def three_wait() -> bool:
+            return (await edge.traffic.load())[HELLO].queued == 3
+
+        await until(three_wait)
+        assert (await edge.traffic.load())[HELLO].in_flight == 2
         await asyncio.gather(*calls)
         assert (await edge.traffic.load())[HELLO].total == 5
 

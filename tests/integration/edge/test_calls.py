@@ -9,8 +9,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
-from tests.integration.edge.conftest import Edge
+from tests.integration.edge.conftest import Edge, until
 from tests.integration.edge.replicas import Answer, Handler, Received, Replica, echo
 from tidemill.contract.names import FunctionRef
 from tidemill.contract.traffic import Server, Target
@@ -181,7 +182,12 @@ async def test_platform_paths_reach_control_and_door(edge: Edge) -> None:
     ):
         for path in ("/system/functions", "/system/function/x?usage=1", "/build", "/publickey", "/healthz"):
             assert (await _json(edge, path))["who"] == "control"
-        for path in ("/system/calls", "/system/calls/x", "/system/dead-letters/x/redrive", "/system/dead-letters?a=1"):
+        for path in (
+            "/system/calls",
+            "/system/calls/x",
+            "/system/dead-letters/x/redrive",
+            "/system/dead-letters?a=1",
+        ):
             assert (await _json(edge, path))["who"] == "door"
         async with edge.client.post(f"{edge.url}/async-function/hello/x?y=1", data=b"1") as answer:
             told = await answer.json(content_type=None)
@@ -210,7 +216,7 @@ async def test_a_call_waits_for_a_busy_replica_then_is_429(edge: Edge, monkeypat
     async with replica(edge, handler=busy) as hello:
         await deploy(edge, target_of(HELLO, hello.socket, connections=1))
         first = asyncio.create_task(_status(edge, "/function/hello"))
-        await _until_served(hello, 1)
+        await until(lambda: hello.served == 1)
         async with edge.client.get(f"{edge.url}/function/hello") as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
             assert "limit" in await _check_error(answer, "too_many_requests")
@@ -348,8 +354,6 @@ def _named(who: str) -> Handler:
 
 
 async def _json(edge: Edge, path: str, *, method: str = "GET", **options: Any) -> Any:
-    from yarl import URL
-
     async with edge.client.request(method, URL(edge.url + path, encoded=True), **options) as answer:
         assert answer.status == 200, await answer.text()
         return await answer.json(content_type=None)
@@ -359,12 +363,6 @@ async def _status(edge: Edge, path: str) -> int:
     async with edge.client.get(f"{edge.url}{path}") as answer:
         await answer.read()
         return answer.status
-
-
-async def _until_served(hello: Replica, count: int) -> None:
-    async with asyncio.timeout(10):
-        while hello.served < count:
-            await asyncio.sleep(0.01)
 
 
 async def _check_error(answer: aiohttp.ClientResponse, code: str) -> str:
