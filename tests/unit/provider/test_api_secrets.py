@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,17 @@ def test_the_platforms_secrets_are_adopted_once(tmp_path: Path) -> None:
     (platform / "mongodb-functions-uri").write_text("mongodb://x")
     assert store.adopt(platform) == ["mongodb-uri", "s3-access-key"]
     assert store.path("openfaas-fn", "s3-access-key").read_text() == "new"
+
+
+async def test_a_full_disk_is_named(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 with the reason; the old value stays."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    provider.secrets.create("openfaas-fn", "token", b"one")
+    monkeypatch.setattr("os.fsync", full)
+    answer = await provider.client.put("/system/secrets", json={"name": "token", "value": "two"})
+    assert (answer.status_code, answer.json()["error"]) == (503, "the disk is full")
+    assert provider.secrets.path("openfaas-fn", "token").read_bytes() == b"one"
+    assert provider.secrets.names("openfaas-fn") == ["token"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from errno import EDQUOT, ENOSPC
 from typing import Any
 
 from starlette.applications import Starlette
@@ -34,7 +35,8 @@ def make_app(*, routes: Sequence[Route], functions: Functions, credentials: Cred
             raise Unavailable("the platform is starting: functions are being brought back")
         return JSONResponse({"status": "ok"})
 
-    handlers: dict[Any, Any] = {**exception_handlers(COMPONENT, log), 404: _no_such_path, 405: _no_such_method}
+    handlers: dict[Any, Any] = exception_handlers(COMPONENT, log)
+    handlers |= {404: _no_such_path, 405: _no_such_method, OSError: _system_error}
     return Starlette(
         routes=[Route("/healthz", health, methods=["GET"]), *routes],
         middleware=[Middleware(Login, credentials=credentials)],
@@ -66,3 +68,11 @@ async def _no_such_path(request: Request, _error: Exception) -> Response:
 async def _no_such_method(request: Request, _error: Exception) -> Response:
     error = MethodNotAllowed(f"{request.method} cannot be used at {request.url.path[:200]}")
     return error_response(error, component=COMPONENT)
+
+
+async def _system_error(_request: Request, error: Exception) -> Response:
+    """A full disk is the operator's to know; anything else is ours."""
+    assert isinstance(error, OSError)
+    if error.errno not in (ENOSPC, EDQUOT):
+        raise error
+    return error_response(Unavailable("the disk is full", hint="free some space and try again"), component=COMPONENT)
