@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import json, request
+from flask import Request, json
 
-View = Callable[[], Any]
-"""Calls the handler for Flask's current request; returns anything that Flask takes as a response."""
+View = Callable[[Request], Any]
+"""Calls the handler; returns anything that Flask takes as a response."""
 
 Handle = Callable[..., Any]
 
@@ -58,7 +58,7 @@ def load_view(kind: str, source_dir: str) -> View:
 def http_view(handle: Handle) -> View:
     context = Context(os.environ.get("HOSTNAME", "localhost"))
 
-    def view() -> Any:
+    def view(request: Request) -> Any:
         event = Event(request.get_data(), request.headers, request.method, request.args, request.path)
         return _http_answer(handle(event, context))
 
@@ -68,7 +68,7 @@ def http_view(handle: Handle) -> View:
 def flask_view(handle: Handle) -> View:
     as_text = os.environ.get("RAW_BODY", "false").lower() not in ("true", "1")
 
-    def view() -> Any:
+    def view(request: Request) -> Any:
         body = request.get_data()
         answer = handle(body.decode(errors="replace") if as_text else body)
         return ("", 200) if answer is None else answer

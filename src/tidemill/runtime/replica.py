@@ -12,7 +12,10 @@ import signal
 import socket
 import threading
 import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from typing import NoReturn
 
@@ -32,14 +35,24 @@ OVERDUE_MARGIN_S = 0.5
 LAST_BYTES_S = 0.25
 """For the answers of the other calls to leave, where a stuck one keeps the server from ending by itself."""
 
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a replica must know of the zygote it was forked from."""
+
+    pid: int
+    closed: Mapping[Path, Sequence[Path]]
+    """Folders on the way to the interpreter that the function's user may not enter (mounts.closed_folders)."""
+
+
 _log = log.get_logger("fn")
 
 
-def live(order: ForkOrder, listener: socket.socket, status: int, *, parent: int) -> NoReturn:
+def live(order: ForkOrder, listener: socket.socket, status: int, parent: Parent) -> NoReturn:
     """Never returns; the process ends here."""
     output.capture(order.instance, order.ref)
     try:
-        confine(order, parent=parent)
+        confine(order, parent=parent.pid, closed=parent.closed)
         app = FunctionApp(load_view(order.kind, order.source_dir), max_body_bytes=order.max_body_bytes)
     except BaseException as error:
         _log.error("start failed")

@@ -24,13 +24,15 @@ from tidemill.runtime.answers import (
     at_limit,
     error_answer,
 )
-from tidemill.runtime.app import METHODS
 from tidemill.runtime.calls import AtLimit, Calls, Running
 from tidemill.runtime.deadline import DeadlinePassed, caller_limit_s, run_within
 from tidemill.runtime.metrics import TEXT_FORMAT, CallMetrics
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+"""Labels of metrics; a caller must not make new ones up."""
 
 _log = log.get_logger("fn")
 

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidemill.lib import log
-from tidemill.runtime import replica
-from tidemill.runtime.confine import die_with_parent
+from tidemill.runtime.mounts import closed_folders, runtime_paths
+from tidemill.runtime.replica import Parent, live
 from tidemill.runtime.wire import FORK_DESCRIPTORS, ForkOrder, receive, send
 
 _log = log.get_logger("zygote")
@@ -29,20 +29,30 @@ _log = log.get_logger("zygote")
 class Zygote:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._pid = os.getpid()
+        self._self = Parent(os.getpid(), closed_folders(runtime_paths()))
         self._poll = select.poll()
         self._poll.register(channel, select.POLLIN)
         self._replicas: dict[int, tuple[int, int]] = {}
         """pidfd → number and pid."""
 
     def run(self) -> None:
-        """Until the spawner closes its end."""
-        while True:
-            for descriptor, _ in self._poll.poll():
-                if descriptor != self._channel.fileno():
-                    self._reap(descriptor)
-                elif not self._obey():
-                    return
+        """Until the spawner closes its end; then no replica is left, nor what one has started itself."""
+        try:
+            while self._turn():
+                pass
+        except ConnectionError:
+            pass  # it closed while we were telling it something
+        finally:
+            for _, pid in self._replicas.values():
+                _kill_group(pid)
+
+    def _turn(self) -> bool:
+        for descriptor, _ in self._poll.poll():
+            if descriptor != self._channel.fileno():
+                self._reap(descriptor)
+            elif not self._obey():
+                return False
+        return True
 
     def _obey(self) -> bool:
         message, descriptors = receive(self._channel)
@@ -55,7 +65,7 @@ class Zygote:
             send(self._channel, {"forked": order.number, "error": f"cannot fork: {error}"})
         else:
             if pid == 0:
-                _become_replica(order, descriptors, parent=self._pid)
+                _become_replica(order, descriptors, self._self)
             self._remember(order.number, pid)
         for descriptor in descriptors:
             os.close(descriptor)
@@ -72,12 +82,16 @@ class Zygote:
         self._poll.unregister(pidfd)
         os.close(pidfd)
         _, status = os.waitpid(pid, 0)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)  # what the function started itself
+        _kill_group(pid)  # what the function started itself
         send(self._channel, {"exited": number, "status": status})
 
 
-def _become_replica(order: ForkOrder, descriptors: Sequence[int], *, parent: int) -> None:
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _become_replica(order: ForkOrder, descriptors: Sequence[int], parent: Parent) -> None:
     """In the child. Keeps what came with the order and nothing else."""
     try:
         named = dict(zip(FORK_DESCRIPTORS, descriptors, strict=True))
@@ -91,7 +105,7 @@ def _become_replica(order: ForkOrder, descriptors: Sequence[int], *, parent: int
         for descriptor in kept:
             os.set_inheritable(descriptor, False)
         listener = socket.socket(fileno=named["listener"])
-        replica.live(order, listener, named["status"], parent=parent)
+        live(order, listener, named["status"], parent)
     finally:
         os._exit(1)
 
@@ -108,7 +122,6 @@ def load(modules: Sequence[str]) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    die_with_parent(os.getppid())
     channel = socket.socket(fileno=int(arguments[0]))
     outcome = load(arguments[1:])
     threads = len(os.listdir("/proc/self/task"))

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +36,27 @@ async def serve(spawner: Spawner, path: Path) -> AsyncIterator[None]:
         finally:
             conversations.discard(task)
 
-    server = await asyncio.start_unix_server(accept, sock=_bind(path), limit=LINE_BYTES)
-    try:
-        yield
-    finally:
-        server.close()
-        for task in conversations:
-            task.cancel()
-        await asyncio.gather(*conversations, return_exceptions=True)
+    with _bound(path) as listener:
+        server = await asyncio.start_unix_server(accept, sock=listener, limit=LINE_BYTES)
+        try:
+            yield
+        finally:
+            server.close()
+            for task in conversations:
+                task.cancel()
+            await asyncio.gather(*conversations, return_exceptions=True)
 
 
-def _bind(path: Path) -> socket.socket:
+@contextmanager
+def _bound(path: Path) -> Iterator[socket.socket]:
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
     path.chmod(0o600)
-    return listener
+    try:
+        yield listener
+    finally:
+        path.unlink(missing_ok=True)
 
 
 async def _converse(spawner: Spawner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,11 +16,12 @@ from tidemill.runtime.output import line_start
 
 ROTATE_BYTES = 16 << 20
 """A file that has grown to this becomes `NAME.ndjson.1`, in place of the one before."""
-READ_BYTES = 64 * 1024
 LINE_BYTES = 256 * 1024
 """A line without an end is cut here."""
 PIPE_BYTES = 256 * 1024
-"""Lines that a replica may be ahead of the spawner before its writes wait."""
+"""What a replica may be ahead of the spawner before its writes wait."""
+PAUSE_S = 0.02
+"""Between two reads of a pipe; at 12,000 calls a second, a quarter of it fills meanwhile."""
 
 
 def as_event(line: bytes, *, ref: str, instance: str, stream: str) -> bytes:
@@ -94,7 +95,8 @@ def open_pipe() -> tuple[int, int]:
 
 
 class OutputPump:
-    """Reads one stream of one replica to its end."""
+    """Reads one stream of one replica to its end. After each read it lets the pipe fill for a while: a wake-up per
+    line would cost the machine a fifth of what a quick call costs."""
 
     def __init__(
         self, descriptor: int, *, append: Callable[[bytes], None], ref: str, instance: str, stream: str
@@ -104,28 +106,47 @@ class OutputPump:
         self._ref, self._instance, self._stream = ref, instance, stream
         self._rest = b""
         self._loop = asyncio.get_running_loop()
+        self._pause: asyncio.TimerHandle | None = None
         os.set_blocking(descriptor, False)
-        self._loop.add_reader(descriptor, self._read)
+        self._loop.add_reader(descriptor, self._read_and_pause)
 
-    def _read(self) -> None:
+    def drain(self) -> None:
+        """Everything that is in the pipe by now."""
+        while self._descriptor >= 0 and self._read():
+            pass
+
+    def _read_and_pause(self) -> None:
+        self._read()
+        if self._descriptor >= 0:
+            self._loop.remove_reader(self._descriptor)
+            self._pause = self._loop.call_later(PAUSE_S, self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._descriptor, self._read_and_pause)
+
+    def _read(self) -> bool:
+        """Whether there may be more at once."""
         try:
-            data = os.read(self._descriptor, READ_BYTES)
+            data = os.read(self._descriptor, PIPE_BYTES)
         except BlockingIOError:
-            return
+            return False
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > LINE_BYTES or (not data and self._rest):
             lines, self._rest = [*lines, self._rest], b""
         self._write([line for line in lines if line.strip()])
         if not data:
-            self.close()
+            self._close()
+        return bool(data)
 
     def _write(self, lines: list[bytes]) -> None:
         if lines:
             events = [as_event(line, ref=self._ref, instance=self._instance, stream=self._stream) for line in lines]
             self._append(b"\n".join(events) + b"\n")
 
-    def close(self) -> None:
-        if self._descriptor >= 0:
-            self._loop.remove_reader(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
+    def _close(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = -1

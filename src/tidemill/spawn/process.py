@@ -38,6 +38,7 @@ class Process:
         self._kill_timer: asyncio.TimerHandle | None = None
         self._status = -1
         self._heard = b""
+        self._pumps: list[OutputPump] = []
 
     def fork(self, zygote: Zygote, listener: socket.socket, append: Callable[[str, bytes], None]) -> None:
         """Raises OSError or ZygoteDown; nothing of the process is left then."""
@@ -52,7 +53,7 @@ class Process:
         finally:
             for _, writing in pipes.values():
                 os.close(writing)
-        for stream in ("stdout", "stderr"):
+        self._pumps = [
             OutputPump(
                 pipes[stream][0],
                 append=partial(append, self.order.ref),
@@ -60,6 +61,8 @@ class Process:
                 instance=self.order.instance,
                 stream=stream,
             )
+            for stream in ("stdout", "stderr")
+        ]
         self._status = pipes["status"][0]
         os.set_blocking(self._status, False)
         self._loop.add_reader(self._status, self._hear)
@@ -88,7 +91,9 @@ class Process:
         self._exited(reason)
 
     def _exited(self, reason: str) -> None:
-        self._hear()  # its last words may still be in the pipe
+        self._hear()  # its last words may still be in the pipes
+        for pump in self._pumps:
+            pump.drain()
         self._ended = True
         if self._kill_timer is not None:
             self._kill_timer.cancel()
