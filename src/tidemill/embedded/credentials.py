@@ -28,11 +28,6 @@ def nats_file(user: str) -> str:
     return f"nats-{user}"
 
 
-def mongo_users_mark(settings: Settings) -> Path:
-    """There once mongod has its users: later starts need not make them."""
-    return settings.data_dir / "mongo" / ".users-made"
-
-
 def ensure_credentials(settings: Settings, environ: Mapping[str, str]) -> None:
     """Makes what is missing and keeps what is there; what follows from the settings is written anew each time.
 

@@ -12,7 +12,8 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from tidemill.embedded.credentials import MONGO_FUNCTIONS, MONGO_ROOT, mongo_users_mark, read_credential
+from tidemill.embedded.credentials import MONGO_FUNCTIONS, MONGO_ROOT, read_credential
+from tidemill.embedded.mongo_dir import first_start_done, users_mark
 from tidemill.lib.log import get_logger
 from tidemill.lib.settings import Settings
 
@@ -25,10 +26,12 @@ def make_users(settings: Settings) -> None:
     """Raises PyMongoError."""
     root, functions = (read_credential(settings, name) for name in (MONGO_ROOT, MONGO_FUNCTIONS))
     with _client(settings) as nobody:
+        nobody.admin.command("ping")
+        first_start_done(settings)
         _ensure_user(nobody, "root", root, [{"role": "root", "db": "admin"}])
     with _client(settings, username="root", password=root) as admin:
         _ensure_user(admin, "functions", functions, [{"role": "readWriteAnyDatabase", "db": "admin"}])
-    mongo_users_mark(settings).touch()
+    users_mark(settings).touch()
 
 
 def _ensure_user(client: MongoClient[dict[str, Any]], name: str, password: str, roles: list[dict[str, str]]) -> None:

@@ -13,6 +13,7 @@ from tidemill.contract.errors import BadRequest, TidemillError
 from tidemill.edge.haproxy import prepare as prepare_edge
 from tidemill.embedded.config_nats import NatsUser, render_nats
 from tidemill.embedded.credentials import ensure_credentials, nats_file, read_credential, write_private
+from tidemill.embedded.mongo_dir import prepare_mongo_dir
 from tidemill.embedded.parts import Parts, Progress, find_parts, install_parts, unheard
 from tidemill.embedded.parts.objects import objects_dir
 from tidemill.embedded.status import require_same, status
@@ -38,6 +39,8 @@ def prepare(settings: Settings, progress: Progress = unheard, environ: Mapping[s
         parts = install_parts(settings, environ, progress)
         if parts.objects.engine in ("versitygw", "minio"):
             objects_dir(settings, parts.objects.engine).mkdir(mode=0o700, exist_ok=True)
+        if parts.mongo.engine == "mongod":
+            prepare_mongo_dir(settings)
         ensure_credentials(settings, environ)
         write_private(settings.data_dir / "nats" / NATS_CONFIG, _nats_config(settings))
         prepare_edge(settings)
@@ -49,7 +52,7 @@ def _make_folders(settings: Settings) -> None:
     if not settings.data_dir.exists():
         settings.data_dir.mkdir(parents=True)
         settings.data_dir.chmod(0o755)
-    for folder in (settings.logs_dir, *(settings.data_dir / server for server in ("nats", "mongo", "objects"))):
+    for folder in (settings.logs_dir, *(settings.data_dir / server for server in ("nats", "objects"))):
         folder.mkdir(mode=0o700, exist_ok=True)
     _make_run_dir(settings)
 

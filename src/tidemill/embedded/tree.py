@@ -19,7 +19,8 @@ import sys
 from pathlib import Path
 
 from tidemill.edge.haproxy import haproxy_argv
-from tidemill.embedded.credentials import S3_ACCESS_KEY, S3_SECRET_KEY, mongo_users_mark, read_credential
+from tidemill.embedded.credentials import S3_ACCESS_KEY, S3_SECRET_KEY, read_credential
+from tidemill.embedded.mongo_dir import mongo_dir, users_mark
 from tidemill.embedded.parts import Part, Parts
 from tidemill.embedded.parts.objects import objects_dir
 from tidemill.embedded.probes import HttpOk, PortOpen, Probe, SocketOpen
@@ -71,7 +72,7 @@ def _nats(settings: Settings, part: Part) -> Service:
 
 def _mongo(settings: Settings, part: Part) -> Service:
     argv = [str(part.program), "--auth", "--quiet", "--nounixsocket", "--bind_ip", "127.0.0.1"]
-    argv += ["--port", str(settings.mongo_port), "--dbpath", str(settings.data_dir / "mongo")]
+    argv += ["--port", str(settings.mongo_port), "--dbpath", str(mongo_dir(settings))]
     argv += ["--wiredTigerCacheSizeGB", "0.25"]
     argv += ["--networkMessageCompressors", "disabled"]  # the wheel's release has a fault in zlib's
     argv += ["--setParameter", "diagnosticDataCollectionEnabled=false"]  # writes every second, for nobody
@@ -82,7 +83,7 @@ def _mongo(settings: Settings, part: Part) -> Service:
         ready=PortOpen(settings.mongo_port),
         stop_stage=5,
         stop_grace_s=60.0,
-        after_start=None if mongo_users_mark(settings).exists() else make_users,
+        after_start=None if users_mark(settings).exists() else make_users,
     )
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +24,8 @@ from tests.support.waiting import wait_until
 from tidemill.contract.errors import Conflict
 from tidemill.embedded import launch
 from tidemill.embedded.credentials import functions_uri
+from tidemill.embedded.mongo_dir import mongo_dir
+from tidemill.embedded.tree import services
 from tidemill.lib.settings import Settings
 
 pytestmark = pytest.mark.stack
@@ -172,3 +175,19 @@ def test_a_server_that_cannot_start_is_reported_with_its_own_words(platform_sett
     with pytest.raises(launch.StartFailed, match=r"(?s)nats cannot be started.*nonsense"):
         launch.start(platform_settings)
     assert not launch.status(platform_settings).running
+
+
+def test_a_first_start_that_is_cut_short_does_no_harm(platform_settings: Settings) -> None:
+    """mongod killed while it makes its files: the next start works, with the users there."""
+    parts = launch.prepare(platform_settings)
+    mongo = next(each for each in services(platform_settings, parts) if each.name == "mongo")
+    with subprocess.Popen(mongo.argv, stdout=subprocess.DEVNULL) as mongod:
+        wait_until((mongo_dir(platform_settings) / "WiredTiger.wt").exists, "mongod began to make its files")
+        mongod.kill()
+    try:
+        launch.prepare(platform_settings)
+        launch.start(platform_settings)
+        with things(functions_uri(platform_settings)) as kept:
+            kept.insert_one({"_id": 1})
+    finally:
+        launch.stop(platform_settings)
