@@ -74,7 +74,7 @@ def _call(told: dict[str, str]) -> Call:
     status = status if 100 <= status <= 599 else NO_ANSWER
     started_us, took_us = _number(told, "start_us"), max(0, _number(told, "took_us"))
     fields: dict[str, Any] = {
-        "ts": _timestamp(started_us + took_us),
+        "ts": _timestamp(started_us + took_us if started_us > 0 else 0),
         "level": "warning" if status >= 500 else "info",
         "source": "edge",
         "event": "call" if function else "request",

@@ -223,7 +223,7 @@ async def test_a_call_waits_for_a_busy_replica_then_is_429(edge: Edge, monkeypat
         waiting = asyncio.create_task(_status(edge, "/function/hello"))
         await asyncio.sleep(0)
         release.set()
-        assert await asyncio.gather(first, waiting) == [200, 200]
+        assert (await first, await waiting) == (200, 200)
 
 
 async def test_a_replica_that_cannot_be_reached_is_503(edge: Edge) -> None:
