@@ -158,11 +158,16 @@ class Functions:
 
     async def _record(self, deployment: FunctionDeployment, current: FunctionRecord | None) -> FunctionRecord:
         others = {live.record.spec.uid for ref, live in self._routing.live.items() if ref != deployment.ref}
+        pinned = await self._backend.pin(deployment.image)
         spec = await self._backend.prepare(
-            deployment, uids={uid for uid in others if uid is not None}, uid=current.spec.uid if current else None
+            deployment,
+            pinned=pinned,
+            uids={uid for uid in others if uid is not None},
+            uid=current.spec.uid if current else None,
         )
         return FunctionRecord(
             deployment=deployment,
+            pinned=pinned,
             spec=spec,
             replicas=Tuning.of(deployment).scale_min,
             created_at=current.created_at if current else self._now(),
@@ -193,7 +198,9 @@ class Functions:
         or somebody tidied a folder. Where that fails the record stays as it was."""
         uids = {other.spec.uid for other in all_records if other.ref != record.ref and other.spec.uid is not None}
         try:
-            spec = await self._backend.prepare(record.deployment, uids=uids, uid=record.spec.uid)
+            spec = await self._backend.prepare(
+                record.deployment, pinned=record.pinned, uids=uids, uid=record.spec.uid
+            )
         except Unavailable:
             raise
         except (TidemillError, OSError) as error:

@@ -17,6 +17,8 @@ class FunctionRecord:
     """One function as it was accepted: the deployment, and the version that serves it."""
 
     deployment: FunctionDeployment
+    pinned: str
+    """What the deployment's image stood for when it was accepted; a tag may have moved since."""
     spec: ReplicaSpec
     replicas: int
     """How many are wanted when nothing is going on: scale.min at deploy, then what was asked for by scaling."""
@@ -37,6 +39,7 @@ class FunctionRecord:
     def as_document(self) -> dict[str, Any]:
         return {
             "deployment": self.deployment.as_wire(),
+            "pinned": self.pinned,
             "spec": self.spec.as_wire(),
             "replicas": self.replicas,
             "created_at": rfc3339(self.created_at),
@@ -46,6 +49,7 @@ class FunctionRecord:
     def from_document(cls, document: dict[str, Any]) -> FunctionRecord:
         return cls(
             deployment=FunctionDeployment.from_wire(document["deployment"]),
+            pinned=document["pinned"],
             spec=ReplicaSpec.from_wire(document["spec"]),
             replicas=document["replicas"],
             created_at=datetime.fromisoformat(document["created_at"]).astimezone(UTC),

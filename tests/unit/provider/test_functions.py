@@ -64,6 +64,17 @@ async def test_a_changed_secret_is_picked_up_by_a_restart(provider: Provider) ->
     assert (await provider.store.all())["hello.openfaas-fn"]["spec"]["version"] == functions.get(HELLO).record.version
 
 
+async def test_a_tag_that_moved_changes_nothing_by_itself(provider: Provider) -> None:
+    """What was deployed comes back after a restart, not what was built since under the same name."""
+    provider.backend.tags["hello:latest"] = "hello:1"
+    await provider.deploy(image="hello:latest")
+    provider.backend.tags["hello:latest"] = "broken:1"
+    functions = restarted(provider, provider.background)
+    await functions.reconcile()
+    assert functions.get(HELLO).record == provider.functions.get(HELLO).record
+    assert (await provider.status())["image"] == "hello:latest"
+
+
 async def test_a_function_that_cannot_be_prepared_does_not_hold_up_the_others(provider: Provider) -> None:
     """It comes back as it was recorded."""
     await provider.deploy()

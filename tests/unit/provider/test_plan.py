@@ -48,7 +48,7 @@ def record(image: str = "hello:1", replicas: int = 1, **fields: Any) -> Function
         platform_environ={"OPENFAAS_NAME": "hello"},
         uid=None,
     )
-    return FunctionRecord(deployment, spec, replicas, datetime(2026, 1, 1, tzinfo=UTC))
+    return FunctionRecord(deployment, image, spec, replicas, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 ONE, TWO = record(), record("hello:2")

@@ -15,7 +15,14 @@ class Backend(Protocol):
     The verbs are those of contract/replicas.py. Every one raises Unavailable where the backend cannot be reached.
     """
 
-    async def prepare(self, deployment: FunctionDeployment, *, uids: Collection[int], uid: int | None) -> ReplicaSpec:
+    async def pin(self, image: str) -> str:
+        """What the image's name stands for now, under a name that never moves. Raises BadRequest where it is not
+        here."""
+        ...
+
+    async def prepare(
+        self, deployment: FunctionDeployment, *, pinned: str, uids: Collection[int], uid: int | None
+    ) -> ReplicaSpec:
         """Everything a replica of this deployment needs is in place afterwards; asking again changes nothing. `uid`
         is the one the function has already, `uids` those of the others. Raises BadRequest (an image or a secret that
         is not here) and DeployFailed (requirements that cannot be installed)."""

@@ -20,13 +20,22 @@ class MemoryBackend:
 
     images: Mapping[str, str | None]
     secrets: SecretStore
+    tags: dict[str, str] = field(default_factory=dict)
+    """Names that move: tag → image."""
     reachable: bool = True
     puts: dict[tuple[str, str], list[ReplicaStatus]] = field(default_factory=dict)
     _reasons: dict[tuple[str, str], str | None] = field(default_factory=dict)
 
-    async def prepare(self, deployment: FunctionDeployment, *, uids: Collection[int], uid: int | None) -> ReplicaSpec:
-        if deployment.image not in self.images:
-            raise BadRequest(f"image {deployment.image!r} is not one that was built here")
+    async def pin(self, image: str) -> str:
+        pinned = self.tags.get(image, image)
+        if pinned not in self.images:
+            raise BadRequest(f"image {image!r} is not one that was built here")
+        return pinned
+
+    async def prepare(
+        self, deployment: FunctionDeployment, *, pinned: str, uids: Collection[int], uid: int | None
+    ) -> ReplicaSpec:
+        await self.pin(pinned)
         paths = self.secrets.paths(deployment.namespace, deployment.secrets)
         spec = make_spec(
             deployment,
@@ -34,14 +43,14 @@ class MemoryBackend:
             python=Path("/usr/bin/python3"),
             env_hash="memory",
             preload=(),
-            source_digest=hashlib.sha256(deployment.image.encode()).hexdigest(),
+            source_digest=hashlib.sha256(pinned.encode()).hexdigest(),
             functions_dir=Path("/functions"),
             secrets=paths,
             secret_digests=content_digests(paths),
             platform_environ={},
             uid=uid,
         )
-        self._reasons[spec.ref, spec.version] = self.images[deployment.image]
+        self._reasons[spec.ref, spec.version] = self.images[pinned]
         return spec
 
     async def put(self, spec: ReplicaSpec, slots: int) -> list[ReplicaStatus]:

@@ -13,6 +13,7 @@ from tidemill.contract import workload
 from tidemill.contract.functions import FunctionDeployment
 from tidemill.contract.names import FunctionRef
 from tidemill.contract.replicas import ReplicaSpec, ReplicaStatus
+from tidemill.provider import images
 from tidemill.provider.builds import Builds, Source
 from tidemill.provider.environments import Environments
 from tidemill.provider.plan import make_spec
@@ -58,8 +59,14 @@ class ProcessBackend:
         self._gateway_url = gateway_url
         self._s3_endpoint = s3_endpoint
 
-    async def prepare(self, deployment: FunctionDeployment, *, uids: Collection[int], uid: int | None) -> ReplicaSpec:
-        source = await asyncio.to_thread(self._builds.resolve, deployment.image)
+    async def pin(self, image: str) -> str:
+        source = await asyncio.to_thread(self._builds.resolve, image)
+        return images.reference(images.repository_name(image), source.digest)
+
+    async def prepare(
+        self, deployment: FunctionDeployment, *, pinned: str, uids: Collection[int], uid: int | None
+    ) -> ReplicaSpec:
+        source = await asyncio.to_thread(self._builds.resolve, pinned)
         paths = self._secrets.paths(deployment.namespace, deployment.secrets)
         environment = await self._environments.ensure(source.environment)
         if uid is None or not self._privileges.separate:
