@@ -52,6 +52,9 @@ def build_context(
 ) -> bytes:
     """The tar. `template` is None for `lang: dockerfile`, whose handler folder is the context itself.
     Raises BadUsage naming the path that is missing or leads out of the project."""
+    if function.build_secrets:
+        message = f"functions.{function.name}: build_secrets cannot be used: no image is made that needs them"
+        raise BadUsage(message)
     handler_folder = PurePosixPath(template.handler_folder) if template else PurePosixPath()
     files: Files = {}
     if template:

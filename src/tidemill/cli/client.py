@@ -18,7 +18,7 @@ TIMEOUT = httpx.Timeout(10, read=120)
 """Deployments install packages, so reads are patient; connecting is not."""
 LONG_READ = httpx.Timeout(10, read=None)
 """Streams and calls of functions end when the other side says so."""
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
 NDJSON = "application/x-ndjson"
 
 Json = Any

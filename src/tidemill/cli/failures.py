@@ -65,6 +65,14 @@ class Exists(Failure):
     code = "conflict"
 
 
+_OF_ERRORS: tuple[tuple[type[TidemillError], type[Failure]], ...] = (
+    (BadRequest, BadUsage),
+    (NotFound, Missing),
+    (Conflict, Exists),
+    (Unavailable, Unreachable),
+)
+
+
 def of_status(status: int) -> type[Failure]:
     """Which failure an HTTP status of the platform is."""
     return {401: LoginNeeded, 403: LoginNeeded, 404: Missing, 409: Exists, 503: Unreachable}.get(status, Failure)
@@ -72,13 +80,5 @@ def of_status(status: int) -> type[Failure]:
 
 def of_error(error: TidemillError) -> Failure:
     """A local error of the contract (a bad stack file, a bad name) as the failure it is."""
-    kind: type[Failure] = Failure
-    for base, failure in (
-        (BadRequest, BadUsage),
-        (NotFound, Missing),
-        (Conflict, Exists),
-        (Unavailable, Unreachable),
-    ):
-        if isinstance(error, base):
-            kind = failure
+    kind = next((failure for base, failure in _OF_ERRORS if isinstance(error, base)), Failure)
     return kind(str(error), hint=error.hint, code=error.code)

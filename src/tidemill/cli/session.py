@@ -55,6 +55,14 @@ def connect(url: str | None, *, stack: Stack | None = None, settings: Settings |
     return Gateway(chosen, logins=login_headers(chosen, environ=os.environ, settings=settings))
 
 
+def connect_local(settings: Settings) -> Gateway:
+    """The platform of these settings, whatever OPENFAAS_URL says."""
+    from tidemill.cli.client import Gateway
+
+    url = normal_url(settings.gateway_url)
+    return Gateway(url, logins=login_headers(url, environ=os.environ, settings=settings))
+
+
 def gateway_url(url: str | None, *, stack: Stack | None = None, settings: Settings) -> str:
     named = stack.gateway if stack else None
     return choose_url(flag=url, stack=named, environ=os.environ, local=normal_url(settings.gateway_url))

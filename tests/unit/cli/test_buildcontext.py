@@ -132,6 +132,12 @@ def test_an_unknown_build_option_names_those_there_are(project: Path) -> None:
     assert caught.value.hint == "it has: dev"
 
 
+def test_build_secrets_are_refused(project: Path) -> None:
+    """They would be left out in silence otherwise: the platform builds no image that could use them."""
+    with pytest.raises(BadUsage, match="build_secrets"):
+        build(project, build_secrets={"pip": "./pip.conf"})
+
+
 def test_a_handler_that_is_not_there(project: Path) -> None:
     """The folder is named."""
     with pytest.raises(BadUsage, match="elsewhere does not exist"):

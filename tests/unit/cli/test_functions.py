@@ -1,6 +1,9 @@
 """deploy, remove, list, describe, scale."""
 
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -140,6 +143,21 @@ def test_a_gateway_that_is_away(tidemill: Tidemill, monkeypatch: pytest.MonkeyPa
     assert done.code == 5
     assert done.error["code"] == "unreachable"
     assert "tidemill up" in done.error["hint"]
+
+
+def test_what_is_no_gateway(tidemill: Tidemill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another web server on that port: its page is not printed as if it were a sentence."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path)))
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    try:
+        monkeypatch.setenv("OPENFAAS_URL", f"http://127.0.0.1:{server.server_address[1]}")
+        done = tidemill("list")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.code == 3
+    assert "it is no gateway" in done.err
+    assert "<html" not in done.err
 
 
 def test_a_refused_login(tidemill: Tidemill, world: World, tmp_path: Path) -> None:

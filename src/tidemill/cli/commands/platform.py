@@ -11,7 +11,7 @@ import typer
 from tidemill.cli import options
 from tidemill.cli.failures import BadUsage, Failure, Unreachable
 from tidemill.cli.output import Output
-from tidemill.cli.session import Project, connect, local_settings, open_project
+from tidemill.cli.session import Project, connect_local, local_settings, open_project
 from tidemill.lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _deploy(output: Output, settings: Settings, project: Project) -> list[dict[s
     from tidemill.cli.deploying import deploy_all
     from tidemill.cli.progress import shown
 
-    with connect(settings.gateway_url, settings=settings) as client, shown(output) as report:
+    with connect_local(settings) as client, shown(output) as report:
         return [outcome.as_wire() for outcome in deploy_all(client, project, report)]
 
 
