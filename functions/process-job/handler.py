@@ -8,11 +8,11 @@ has run out. Answers decide what the queue does: 5xx is tried again, 4xx goes to
 from functools import partial
 
 from tidemill.contract.errors import BadRequest, NotFound, TooLarge, Unprocessable
+from tidemill.lib.clock import utc_now
 from tidemill.lib.config import Config
 from tidemill.lib.connections import PerProcess, connect_mongo, connect_s3
 from tidemill.lib.function import answer, answers_errors, json_object
 from tidemill.lib.idempotency import Idempotency, LeaseLost
-from tidemill.lib.idempotency.guard import utc_now
 from tidemill.lib.idempotency.mongo import MongoRecords
 from tidemill.lib.items import MongoItems, Status, check_id
 from tidemill.lib.log import get_logger
@@ -21,17 +21,22 @@ from tidemill.lib.objects import S3Objects, check_key
 from .photo import NotAnImage, develop
 
 config = Config()
+MAX_BYTES = config.size_bytes("upload_max_bytes")
+MAX_PIXELS = config.whole("image_max_pixels", least=1)
+LEASE_S = config.duration_s("job_lease")
+BUCKET = config.text("items_bucket")
+
 database = PerProcess(lambda: connect_mongo(config))
 items = PerProcess(lambda: MongoItems(database().items))
 records = PerProcess(lambda: MongoRecords(database().idempotency))
-objects = PerProcess(lambda: S3Objects(connect_s3(config), config.text("items_bucket", "items")))
+objects = PerProcess(lambda: S3Objects(connect_s3(config), BUCKET))
 log = get_logger("fn")
 
 
 @answers_errors
 def handle(event, context):
     job = read_job(event.body)
-    once = Idempotency(records(), lease_s=config.duration_s("job_lease", 15))
+    once = Idempotency(records(), lease_s=LEASE_S)
     return answer(200, once.run(f"process-job/{job['id']}", job, partial(process, job)))
 
 
@@ -52,8 +57,8 @@ def process(job, hold):
     log.info("job begun", item=item_id, item_attempt=item.attempts)
     try:
         photo = develop(
-            objects().get(job["key"], max_bytes=config.size_bytes("upload_max_bytes", 10 << 20)),
-            max_pixels=config.whole("image_max_pixels", 40_000_000),
+            objects().get(job["key"], max_bytes=MAX_BYTES),
+            max_pixels=MAX_PIXELS,
         )
     except (NotFound, TooLarge, NotAnImage) as error:
         items().fail(item_id, owner=hold.owner, reason=str(error), now=utc_now())

@@ -2,11 +2,11 @@
 
 from tidemill.contract.errors import Conflict, Unavailable
 from tidemill.contract.headers import JOB_CALL_ID
+from tidemill.lib.clock import utc_now
 from tidemill.lib.config import Config
 from tidemill.lib.connections import PerProcess, connect_mongo, connect_s3
 from tidemill.lib.function import answer, answers_errors
 from tidemill.lib.gateway import HttpGateway
-from tidemill.lib.idempotency.guard import utc_now
 from tidemill.lib.items import MongoItems, Status
 from tidemill.lib.log import get_logger
 from tidemill.lib.objects import S3Objects
@@ -14,15 +14,18 @@ from tidemill.lib.objects import S3Objects
 from .request import read_upload
 
 config = Config()
+MAX_BYTES = config.size_bytes("upload_max_bytes")
+BUCKET = config.text("items_bucket")
+
 items = PerProcess(lambda: MongoItems(connect_mongo(config).items))
-objects = PerProcess(lambda: S3Objects(connect_s3(config), config.text("items_bucket", "items")))
+objects = PerProcess(lambda: S3Objects(connect_s3(config), BUCKET))
 gateway = PerProcess(lambda: HttpGateway(config.text("OPENFAAS_URL")))
 log = get_logger("fn")
 
 
 @answers_errors
 def handle(event, context):
-    upload = read_upload(event, max_bytes=config.size_bytes("upload_max_bytes", 10 << 20))
+    upload = read_upload(event, max_bytes=MAX_BYTES)
     try:
         job_call_id = accept(upload)
     except Unavailable as error:
@@ -44,6 +47,8 @@ def accept(upload):
         objects().put(upload.key, upload.data, content_type=upload.content_type)
     item = known or items().create(upload.id, upload.key, now=utc_now())
     if item.key != upload.key:
+        if upload.data is not None and not known:
+            objects().remove(upload.key)  # somebody else was quicker
         raise Conflict(f"item {upload.id} exists already, with another photo")
     job = {"id": upload.id, "key": upload.key}
     return gateway().call_later("process-job", job, key=f"upload-{upload.id}")

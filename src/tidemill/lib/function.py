@@ -15,7 +15,7 @@ from math import ceil
 from typing import Any, Protocol
 
 from tidemill.contract import headers
-from tidemill.contract.errors import BadRequest, TidemillError
+from tidemill.contract.errors import BadRequest, TidemillError, Unavailable
 from tidemill.contract.routes import Route
 from tidemill.lib.log import get_logger
 
@@ -68,14 +68,21 @@ def answers_errors(handle: Handler) -> Handler:
         try:
             return handle(event, context)
         except TidemillError as error:
-            if error.status >= 500:
-                log.error("call failed", status=error.status)
+            _note(error)
             return error_answer(error, event)
         except Exception:
             log.error("call failed", status=500)
             return error_answer(TidemillError("Internal server error"), event)
 
     return wrapped
+
+
+def _note(error: TidemillError) -> None:
+    """The caller's mistakes are no events of ours; an outage is told in a line, with what the driver said."""
+    if error.status == Unavailable.status:
+        log.warning("call failed", status=error.status, error=str(error), cause=repr(error.__cause__))
+    elif error.status >= 500:
+        log.error("call failed", status=error.status)
 
 
 def route_parameters(event: Event, otherwise: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ The fakes keep the promises of what they stand for; one suite runs over both (te
 from tidemill.testing.event import FakeEvent, event
 from tidemill.testing.fakes import Down, FakeGateway, MemoryObjects, QueuedCall
 from tidemill.testing.items import MemoryItems
-from tidemill.testing.loader import load_handler
+from tidemill.testing.loader import load_handler, load_module
 
 __all__ = [
     "Down",
@@ -24,4 +24,5 @@ __all__ = [
     "QueuedCall",
     "event",
     "load_handler",
+    "load_module",
 ]

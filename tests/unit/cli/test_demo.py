@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
 
 import pytest
+import yaml
 from rich.console import Console
 
 from tidemill.cli import demo, demo_calls
@@ -132,6 +133,8 @@ def show(application: Application, photos: Path = PHOTOS, login: str = LOGIN) ->
 
 @pytest.fixture
 def application(monkeypatch: pytest.MonkeyPatch) -> Application:
+    for name, value in yaml.safe_load((ROOT / "config" / "dev.yml").read_text())["environment"].items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(demo_calls, "POLL_S", 0.001)
     return Application()
 

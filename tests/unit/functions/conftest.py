@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 from tidemill.lib.idempotency.memory import MemoryRecords
 from tidemill.testing import FakeGateway, MemoryItems, MemoryObjects, load_handler
@@ -18,6 +19,13 @@ PHOTOS = Path(__file__).parents[3] / "examples" / "photos"
 
 Call = Callable[..., tuple[int, Any, dict[str, str]]]
 """Calls a handler with a request: status, decoded body, headers."""
+
+
+@pytest.fixture(autouse=True)
+def development(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings that stack.yml gives them."""
+    for name, value in yaml.safe_load((FUNCTIONS.parent / "config" / "dev.yml").read_text())["environment"].items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

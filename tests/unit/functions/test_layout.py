@@ -82,7 +82,6 @@ from tidemill.testing import load_handler
 load_handler({str(FUNCTIONS / name)!r})
 assert threading.active_count() == 1, threading.enumerate()
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env={"PATH": "/usr/bin"}, capture_output=True, text=True
-    )
+    environ = {"PATH": "/usr/bin", **STACK[name].environment}
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environ, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr

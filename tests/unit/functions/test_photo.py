@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-import sys
 import zlib
 from typing import Any
 
@@ -15,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.unit.functions.conftest import FUNCTIONS, PHOTOS
-from tidemill.testing import load_handler
+from tidemill.testing import load_module
 
-photo = sys.modules[load_handler(FUNCTIONS / "process-job").__package__ + ".photo"]  # type: ignore[operator]
+photo = load_module(FUNCTIONS / "process-job", "photo")
 
 
 def develop(data: bytes, max_pixels: int = 40_000_000) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.unit.functions.conftest import PHOTOS, Call, caller
-from tidemill.lib.idempotency import Record, State, payload_hash
+from tidemill.lib.idempotency import Idempotency, Record, State, payload_hash
 from tidemill.lib.idempotency.memory import MemoryRecords
 from tidemill.testing import MemoryItems, MemoryObjects, event
 
@@ -104,18 +105,11 @@ def test_a_job_whose_holder_died_is_taken_over(
     monkeypatch.setattr(target, method, real)
     assert process(job())[0] == 503
     later = datetime.now(UTC) + timedelta(seconds=16)
-    monkeypatch.setattr("tidemill.lib.idempotency.guard.utc_now", lambda: later)
-    monkeypatch.setattr(handler, "Idempotency", lambda records, lease_s: _Later(records, lease_s, later))
+    monkeypatch.setattr(handler, "Idempotency", partial(Idempotency, clock=lambda: later))
     assert process(job())[:2] == (200, {"id": "x", "status": "processed"})
     item = items.stored["x"]
     assert (item.status, item.effects) == ("processed", 1)
     assert item.attempts == (1 if after == "finish" else 2)
-
-
-def _Later(records: MemoryRecords, lease_s: float, now: datetime) -> Any:
-    from tidemill.lib.idempotency import Idempotency
-
-    return Idempotency(records, lease_s=lease_s, clock=lambda: now)
 
 
 def test_a_holder_that_was_replaced_has_no_effect(
@@ -169,15 +163,15 @@ def test_a_redriven_job_starts_afresh(process: Call, items: MemoryItems, objects
 
 
 def test_limits_of_the_configuration_hold(
-    process: Call, objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
+    load: Callable[[str], ModuleType], objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In bytes and in pixels: a small file may be a picture of gigabytes."""
     put(objects)
     monkeypatch.setenv("image_max_pixels", "1000")
-    assert "1000 are allowed" in process(job())[1]["error"]
-    monkeypatch.delenv("image_max_pixels")
+    assert "1000 are allowed" in caller(load("process-job"))(job())[1]["error"]
+    monkeypatch.setenv("image_max_pixels", "1000000")
     monkeypatch.setenv("upload_max_bytes", "1Ki")
-    status, body, _ = process(job())
+    status, body, _ = caller(load("process-job"))(job())
     assert status == 422 and "larger than 1024" in body["error"]
 
 

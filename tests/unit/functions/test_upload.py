@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.functions.conftest import PHOTOS, Call, caller
 from tidemill.lib.correlation import Call as BoundCall
 from tidemill.lib.correlation import bind
+from tidemill.lib.settings import BadSetting
 from tidemill.testing import FakeGateway, MemoryItems, MemoryObjects, event
 
 PHOTO = (PHOTOS / "rocket.webp").read_bytes()
@@ -104,6 +105,26 @@ def test_another_photo_under_the_same_id_is_a_conflict(
     assert len(gateway.calls) == 1
 
 
+def test_of_two_photos_at_once_under_one_id_the_second_leaves_nothing(
+    upload: Call, items: MemoryItems, objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both saw the id free; the item decides, and the loser's object is taken away again."""
+    monkeypatch.setattr(items, "find", lambda item_id: None)
+    upload(raw(id="x"))
+    before = dict(objects.stored)
+    assert upload(raw(PHOTO + b"other", id="x"))[0] == 409
+    assert objects.stored == before
+
+
+def test_a_bad_setting_stops_the_deployment(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read when the handler is imported, so that the deployment fails and names it."""
+    monkeypatch.setenv("upload_max_bytes", "plenty")
+    with pytest.raises(BadSetting, match="upload_max_bytes"):
+        load("upload")
+
+
 def test_the_job_belongs_to_the_user_action(upload: Call, gateway: FakeGateway) -> None:
     """The correlation id goes along."""
     with bind(BoundCall(call_id="c", correlation_id="action")):
@@ -179,9 +200,12 @@ def test_no_content_type_at_all(upload: Call) -> None:
     assert upload(event("POST", "/upload", body=PHOTO))[0] == 415
 
 
-def test_what_is_too_large_is_refused(upload: Call, monkeypatch: pytest.MonkeyPatch, objects: MemoryObjects) -> None:
+def test_what_is_too_large_is_refused(
+    load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, objects: MemoryObjects
+) -> None:
     """413 with both sizes, in each form of upload."""
     monkeypatch.setenv("upload_max_bytes", "1Ki")
+    upload = caller(load("upload"))
     assert upload(raw(b"x" * 1024))[0] == 202
     objects.stored.clear()
     status, body, _ = upload(raw(b"x" * 1025))

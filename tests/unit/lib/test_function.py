@@ -47,7 +47,14 @@ def test_what_is_away_says_when_to_come_back(capfdbinary: pytest.CaptureFixture[
     status, _, headers = call(Unavailable("away", retry_after_s=1.2))
     assert (status, headers["Retry-After"]) == (503, "2")
     assert call(Unavailable("away", retry_after_s=0))[2]["Retry-After"] == "1"
-    assert b"Unavailable: away" in capfdbinary.readouterr().out
+    line = json.loads(capfdbinary.readouterr().out.splitlines()[0])
+    assert (line["level"], line["error"]) == ("warning", "away")
+
+
+def test_other_failures_of_ours_are_logged_with_their_traceback(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """They should not happen."""
+    assert call(TidemillError("odd"))[0] == 500
+    assert "traceback" in json.loads(capfdbinary.readouterr().out)
 
 
 def test_an_unexpected_error_keeps_its_inside(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -23,7 +23,6 @@ from tidemill.lib.idempotency import (
     State,
     payload_hash,
 )
-from tidemill.lib.idempotency.guard import utc_now
 from tidemill.lib.idempotency.memory import MemoryRecords
 from tidemill.lib.idempotency.record import Step, decide_step
 
@@ -330,9 +329,3 @@ def test_records_that_make_no_sense_are_refused() -> None:
         Record("k", "h", "o", State.COMPLETED, datetime(2026, 1, 1))  # noqa: DTZ001
     with pytest.raises(ValueError, match="EXPIRED"):
         Record("k", "h", "o", State.EXPIRED, START)
-
-
-def test_the_clock_ticks_in_milliseconds() -> None:
-    """MongoDB keeps no more, and what is compared must be what is stored."""
-    assert utc_now().microsecond % 1000 == 0
-    assert utc_now().tzinfo is UTC

@@ -6,10 +6,11 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tidemill.contract.errors import Unavailable
+from tidemill.lib.clock import utc_now
 from tidemill.lib.idempotency.record import (
     InProgress,
     LeaseLost,
@@ -27,12 +28,6 @@ Clock = Callable[[], datetime]
 DAY_S = 24 * 3600.0
 MOST_RACES = 10
 """How often a take may be lost to others before the caller is told to come back."""
-
-
-def utc_now() -> datetime:
-    """To the millisecond, which is what MongoDB keeps."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 @dataclass(slots=True)
