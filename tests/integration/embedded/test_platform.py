@@ -24,7 +24,6 @@ from tests.support.waiting import wait_until
 from tidemill.contract.errors import Conflict
 from tidemill.embedded import launch
 from tidemill.embedded.credentials import functions_uri
-from tidemill.embedded.mongo_dir import mongo_dir
 from tidemill.embedded.tree import services
 from tidemill.lib.settings import Settings
 
@@ -178,12 +177,14 @@ def test_a_server_that_cannot_start_is_reported_with_its_own_words(platform_sett
 
 
 def test_a_first_start_that_is_cut_short_does_no_harm(platform_settings: Settings) -> None:
-    """mongod killed while it makes its files: the next start works, with the users there."""
+    """mongod ended while it makes its first collections: the next start works, with the users there."""
     parts = launch.prepare(platform_settings)
     mongo = next(each for each in services(platform_settings, parts) if each.name == "mongo")
-    with subprocess.Popen(mongo.argv, stdout=subprocess.DEVNULL) as mongod:
-        wait_until((mongo_dir(platform_settings) / "WiredTiger.wt").exists, "mongod began to make its files")
-        mongod.kill()
+    with subprocess.Popen(mongo.argv, stdout=subprocess.PIPE) as mongod:
+        assert mongod.stdout is not None
+        next(line for line in mongod.stdout if b"createCollection" in line)
+        mongod.terminate()
+        mongod.stdout.read()
     try:
         launch.prepare(platform_settings)
         launch.start(platform_settings)
