@@ -9,7 +9,7 @@ from pathlib import Path
 from tidemill.lib.settings import Settings
 
 QUIET_PORTS = range(20_000, 32_000)
-"""Below those that Linux gives to outgoing connections: one of these could take a port between the look and its use."""
+"""Below those that Linux gives to outgoing connections, which could take one between the look and its use."""
 
 
 def free_ports(count: int) -> list[int]:
