@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from rich.console import Console
 
 from tidemill.cli import demo, demo_calls
 from tidemill.lib.idempotency.memory import MemoryRecords
+from tidemill.lib.items import Status
 from tidemill.testing import FakeGateway, MemoryItems, MemoryObjects, event, load_handler
 
 ROOT = Path(__file__).parents[3]
@@ -216,9 +218,51 @@ def failing_everything(application: Application) -> None:
     application.objects.get = lambda key, max_bytes: b"rubbish"  # type: ignore[method-assign]
 
 
+def counting_twice(application: Application) -> None:
+    real = application.items.finish
+
+    def finish(item_id: str, **more: Any) -> bool:
+        done = real(item_id, **more)
+        application.items.stored[item_id] = replace(application.items.stored[item_id], effects=2)
+        return done
+
+    application.items.finish = finish  # type: ignore[method-assign]
+
+
+def answering(path: str, status: int, body: bytes) -> Spoil:
+    """Requests whose path begins so are answered like this, with the headers they have."""
+
+    def spoil(application: Application) -> None:
+        real = application.answer
+
+        def other(method: str, url: str, *rest: Any) -> Any:
+            _, headers, _ = answer = real(method, url, *rest)
+            return (status, headers, body) if url.startswith(path) else answer
+
+        application.answer = other  # type: ignore[method-assign]
+
+    return spoil
+
+
+def forgiving(application: Application) -> None:
+    """The job is buried, and the item says it is fine."""
+    real = application.bury
+
+    def bury(call_id: str, reason: str) -> None:
+        real(call_id, reason)
+        [item] = [item for item in application.items.stored.values() if item.status == "failed"]
+        application.items.stored[item.id] = replace(item, status=Status.QUEUED)
+
+    application.bury = bury  # type: ignore[method-assign]
+
+
 @pytest.mark.parametrize(
     ("spoil", "about"),
     [
+        (counting_twice, "is processed: {"),
+        (answering("/upload", 202, b'{"id": "other", "status": "queued"}'), "the upload was answered with"),
+        (answering("/items/", 500, b"oops"), "was answered 500: oops"),
+        (forgiving, "is queued and should be failed"),
         (down("objects"), "the upload was answered 503"),
         (down("queue"), "the upload was answered 503"),
         (without("X-Job-Call-Id"), "no X-Job-Call-Id header"),

@@ -102,6 +102,8 @@ BOMB = (
         ("{ items { items {" + " ".join(f"k{n}: key" for n in range(501)) + "} } }", "fields"),
         (BOMB, "fields"),
         ("{ ... on Query { " + " ".join(f'i{n}: item(id: "a") {{ id }}' for n in range(11)) + "} }", "questions"),
+        ("query { ...r } fragment r on Query { "
+         + " ".join(f'i{n}: item(id: "a") {{ id }}' for n in range(11)) + " }", "questions"),
         ("query { ...a } fragment a on Query { ...a }", "itself"),
     ],
 )  # fmt: skip

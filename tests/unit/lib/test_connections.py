@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Thread
 
 import pytest
 
@@ -51,6 +51,31 @@ def test_threads_that_race_share_one() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(use, range(4)))) == 1
+
+
+def test_who_waited_for_the_first_takes_what_it_made() -> None:
+    """It had seen nothing there, and looks again."""
+    waiting: list[Thread] = []
+    made: list[int] = []
+
+    def make() -> int:
+        waiting.append(Thread(target=connection))
+        waiting[0].start()
+        made.append(1)
+        return 1
+
+    connection = PerProcess(make)
+    connection()
+    waiting[0].join(10)
+    assert made == [1]
+
+
+def test_a_fork_forgets() -> None:
+    """What the hook in the child does; the next test shows it across a real fork."""
+    connection = PerProcess(object)
+    first = connection()
+    connection._forget()
+    assert connection() is not first
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
