@@ -125,7 +125,9 @@ class Fleet:
         return refs - self._directory.deployed.keys()
 
     async def _bury_one(self, ref: FunctionRef) -> None:
+        """With a consumer made anew: the old one keeps calls back that wait for their next attempt."""
         name = consumer_name(ref)
+        await self._broker.delete_consumer(STREAM_QUEUE, name)
         await self._broker.ensure_consumer(STREAM_QUEUE, name, queue_filter(ref), lease_s=LEASE_S)
         line = self._worker.burial(ref, Window(BURIALS_AT_ONCE))
         task = asyncio.create_task(line.run(), name=f"burial {ref}")

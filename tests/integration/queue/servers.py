@@ -153,8 +153,11 @@ class Provider:
 
     functions: dict[str, dict[str, str]] = field(default_factory=dict)
     """Name to annotations."""
+    is_away: bool = False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self.is_away and request.transport is not None:
+            request.transport.abort()
         assert request.headers["Authorization"] == LOGIN[1]
         if request.path == "/system/namespaces":
             return web.json_response(["openfaas-fn"])
