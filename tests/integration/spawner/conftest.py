@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -126,10 +127,14 @@ class Functions:
         (found,) = [other for other in await self.client.list() if other.socket == slot.socket]
         return found
 
-    def log(self, slot: ReplicaStatus) -> str:
+    def log(self, slot: ReplicaStatus) -> list[dict[str, Any]]:
         name, namespace = slot.ref.split(".")
         file = self.settings.logs_dir / "fn" / namespace / f"{name}.ndjson"
-        return file.read_text() if file.exists() else ""
+        return [json.loads(line) for line in file.read_bytes().splitlines()] if file.exists() else []
+
+    def line(self, slot: ReplicaStatus, event: str) -> dict[str, Any]:
+        """The first line of this event; empty while there is none."""
+        return next((line for line in self.log(slot) if line["event"] == event), {})
 
 
 def caller(slot: ReplicaStatus, **more: Any) -> httpx.AsyncClient:

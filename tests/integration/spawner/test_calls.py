@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 
@@ -227,11 +226,8 @@ async def test_call_past_exec_timeout_costs_only_itself(functions: Functions) ->
         assert (await http.get("/")).text != str(started.pid)
     after = await functions.now(slot)
     assert after.state == "ready" and after.pid != started.pid
-    line = wait_until(
-        lambda: next((line for line in functions.log(slot).splitlines() if "past exec_timeout" in line), None),
-        "the log names the call",
-    )
-    assert json.loads(line)["call_id"] == "stuck-one"
+    line = wait_until(lambda: functions.line(slot, "call past exec_timeout"), "the log names the call")
+    assert line["call_id"] == "stuck-one"
 
 
 async def test_two_versions_side_by_side(functions: Functions) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 from pathlib import Path
@@ -55,8 +54,8 @@ async def test_spawner_answers_for_a_function_that_cannot_start(functions: Funct
             assert answer.headers["X-OpenFaaS-Internal"] == "spawner"
             assert int(answer.headers["Retry-After"]) >= 1
             assert "No module named 'no_such_module'" in answer.json()["error"]
-    line = wait_until(lambda: next((x for x in functions.log(slot).splitlines() if "traceback" in x), None), "a log")
-    assert "import no_such_module" in json.loads(line)["traceback"]
+    line = wait_until(lambda: functions.line(slot, "start failed"), "the log has it")
+    assert "import no_such_module" in line["traceback"]
 
 
 async def test_function_that_can_start_again_does(functions: Functions, tmp_path: Path) -> None:
@@ -122,10 +121,10 @@ async def test_crash_loop_backs_off(functions: Functions) -> None:
 async def test_killed_zygote_is_started_again(own_functions: Functions, own: Running) -> None:
     """kill -9 of a zygote takes its replicas along; the next call is served by a new one."""
     slot = await own_functions.put(PID)
-    started = await own_functions.start(slot)
-    assert started.pid
-    os.kill(_parent(started.pid), signal.SIGKILL)
-    wait_until(lambda: not _alive(started.pid), "the replica is gone with it")
+    pid = (await own_functions.start(slot)).pid
+    assert pid
+    os.kill(_parent(pid), signal.SIGKILL)
+    wait_until(lambda: not _alive(pid), "the replica is gone with it")
     async with caller(slot) as http:
 
         async def answered() -> int:
@@ -135,7 +134,7 @@ async def test_killed_zygote_is_started_again(own_functions: Functions, own: Run
                 return 0
             return int(answer.text) if answer.status_code == 200 else 0
 
-        assert await eventually(answered, "the function answers again") != started.pid
+        assert await eventually(answered, "the function answers again") != pid
 
 
 async def test_killed_spawner_leaves_nothing_behind(own_functions: Functions, own: Running) -> None:

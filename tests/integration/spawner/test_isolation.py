@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -158,11 +157,8 @@ async def test_output_is_kept_with_the_calls_ids(functions: Functions) -> None:
     }
     assert "X-OpenFaaS-Internal" not in answer.headers
 
-    def events() -> list[dict[str, object]]:
-        lines = [json.loads(line) for line in functions.log(slot).splitlines()]
-        return lines if any(line["event"] == "call" for line in lines) else []
-
-    lines = wait_until(events, "the call is logged")
+    wait_until(lambda: functions.line(slot, "call"), "the call is logged")
+    lines = functions.log(slot)
     by_text = {str(line.get("text", line["event"])): line for line in lines}
     assert {line["function"] for line in lines} == {slot.ref}
     assert len({line["instance"] for line in lines}) == 1

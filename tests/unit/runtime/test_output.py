@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import pytest
 
@@ -65,7 +65,7 @@ def test_pieces_make_one_line_per_thread(capture: Capture) -> None:
 def test_structured_lines_keep_their_fields(capture: Capture) -> None:
     """lib.log and JSON of a library of the function's own, with the call's ids added."""
     with bind(Call(call_id="c-1", function="f.ns")):
-        Logger("fn", stream=capture.text.buffer).info("structured", answer=42)
+        Logger("fn", stream=cast(BinaryIO, capture.text.buffer)).info("structured", answer=42)
         print('{"event": "own", "level": "debug", "answer": 43}', file=capture.text)
         print('{"broken', file=capture.text)
     structured, own, broken = capture.lines()

@@ -44,7 +44,8 @@ EVENTS: list[Event] = [
 
 def after(*events: Event, slot: Slot | None = None, at: float = 0.0) -> tuple[Slot, tuple[Action, ...]]:
     """The slot after these events, all at one moment, and the last one's actions."""
-    found, actions = slot or Slot(), ()
+    found = slot or Slot()
+    actions: tuple[Action, ...] = ()
     for event in events:
         found, actions = decide(found, event, at, grace_s=GRACE_S)
     return found, actions
