@@ -7,6 +7,7 @@ that runs, so that `tidemill --help` and shell completion answer at once.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,9 @@ def run(arguments: Sequence[str]) -> int:
     """The exit code; see docs/reference/cli.md. A user's mistake never ends in a traceback, a bug of ours does."""
     # httpx imports its own command line where it can, with rich and click: 150 ms that nobody here has use for.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a function may print and answer anything
     output = Output(as_json="--json" in arguments)
     try:
         code = app(list(arguments), standalone_mode=False, prog_name="tidemill")

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Self
 
 from tidemill.cli.buildcontext import is_excluded
+from tidemill.cli.failures import Failure
 from tidemill.cli.session import Project
 
 QUIET_MS = 50
 """A change is acted on after so long without another: editors write a file in several steps."""
+TELL_AFTER_MS = 500
+"""How long a watch waits before it tells that nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +80,62 @@ class Watcher:
         self._deep = sorted({path for path in below if path.is_dir()})
         flat = {path.parent for path in (*self.settings_files, *below) if not path.is_dir()}
         self._flat = sorted(path for path in flat if path.is_dir())
-        self._changes: queue.SimpleQueue[set[Path]] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[set[Path] | Failure] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self._watching: list[threading.Event] = []
 
     def __enter__(self) -> Self:
         for folders, recursive in ((self._deep, True), (self._flat, False)):
             if folders:
-                threading.Thread(target=self._watch, args=(folders, recursive), name="watch", daemon=True).start()
+                begun = threading.Event()
+                self._watching.append(begun)
+                arguments = (folders, recursive, begun)
+                threading.Thread(target=self._watch, args=arguments, name="watch", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
 
+    def await_watching(self) -> None:
+        """Returns when no later change can be missed."""
+        for begun in self._watching:
+            begun.wait()
+
     def __iter__(self) -> Iterator[set[Path]]:
+        """Raises Failure where the system refuses to watch."""
         while True:
-            changed = self._changes.get()
+            changed = self._next()
             while not self._changes.empty():  # what came while a deployment ran goes together
-                changed |= self._changes.get()
+                changed |= self._next()
             yield changed
 
-    def _watch(self, folders: list[Path], recursive: bool) -> None:
+    def _next(self) -> set[Path]:
+        news = self._changes.get()
+        if isinstance(news, Failure):
+            raise news
+        return news
+
+    def _watch(self, folders: list[Path], recursive: bool, begun: threading.Event) -> None:
         from watchfiles import watch
 
-        for changes in watch(*folders, recursive=recursive, step=QUIET_MS, stop_event=self._stop):
-            self._changes.put({Path(path) for _, path in changes})
+        try:
+            # An empty set comes after each timeout: the first one tells that the watch is set up.
+            for changes in watch(
+                *folders,
+                recursive=recursive,
+                step=QUIET_MS,
+                rust_timeout=TELL_AFTER_MS,
+                yield_on_timeout=True,
+                stop_event=self._stop,
+            ):
+                begun.set()
+                if changes:
+                    self._changes.put({Path(path) for _, path in changes})
+        except (OSError, RuntimeError) as cause:
+            hint = "raise the limit: sysctl fs.inotify.max_user_watches=524288"
+            self._changes.put(Failure(f"the files cannot be watched: {cause}", hint=hint))
+        finally:
+            begun.set()
 
 
 def _is_noise(path: Path, root: Path) -> bool:

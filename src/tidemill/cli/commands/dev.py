@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +21,6 @@ from tidemill.contract.functions import rfc3339
 
 if TYPE_CHECKING:
     from tidemill.cli.client import Gateway
-    from tidemill.cli.watching import Watcher
 
 
 def dev(
@@ -33,58 +32,65 @@ def dev(
     as_json: options.Json = False,
 ) -> None:
     """Deploy the stack's functions, redeploy each on save, show their logs. Ctrl-C ends it; they stay deployed."""
-    from tidemill.cli.deploying import deploy_all
-    from tidemill.cli.progress import Lines
-    from tidemill.cli.watching import Watcher
     from tidemill.contract.stack import check_deployments
 
     output = Output(as_json=as_json)
 
     def read() -> Project:
         whole = open_project(file, envsubst=envsubst == "true", environment=environment)
-        return Project(select(whole.stack, names=names or ()), whole.folder)
+        project = Project(select(whole.stack, names=names or ()), whole.folder)
+        check_deployments(project.stack)
+        return project
 
-    project = read()
-    check_deployments(project.stack)
+    project: Project | None = read()
+    assert project is not None
     with connect(gateway, stack=project.stack) as client, closing(LogTails(client, output)) as tails:
-        deploy_all(client, project, Lines(output))
-        while True:
-            tails.follow(project)
-            output.note(f"watching {', '.join(project.stack.functions)} at {client.url}; end with Ctrl-C")
-            with suppress(KeyboardInterrupt), Watcher(project, environment) as watcher:
-                project = _redeploy_until_stack_changes(client, output, project, watcher, read)
-                continue
-            break
+        client.info()  # a platform that is away, or refuses the login, ends the command here
+        while project is not None:
+            project = _until_stack_changes(client, output, tails, project, environment, read)
     output.note("the functions stay deployed; remove them with: tidemill remove")
 
 
-def _redeploy_until_stack_changes(
-    client: Gateway, output: Output, project: Project, watcher: Watcher, read: Callable[[], Project]
-) -> Project:
-    """The project as it is after the stack file or an environment file changed, all of it deployed."""
+def _until_stack_changes(
+    client: Gateway,
+    output: Output,
+    tails: LogTails,
+    project: Project,
+    environment: str | None,
+    read: Callable[[], Project],
+) -> Project | None:
+    """Deploys all, then what is saved. The project anew when its stack file or an environment file changed; None at
+    Ctrl-C. Watching begins before anything is read for a deployment, so that no save is missed."""
     from tidemill.cli.deploying import deploy_all
-    from tidemill.cli.progress import Endings
-    from tidemill.cli.watching import decide_redeploy
-    from tidemill.contract.stack import check_deployments
+    from tidemill.cli.progress import Endings, Lines
+    from tidemill.cli.watching import Watcher, decide_redeploy
 
-    for changed in watcher:
-        plan = decide_redeploy(project, changed, settings_files=watcher.settings_files)
-        if not plan.functions:
-            continue
-        try:
-            project = read() if plan.stack_changed else project
-            check_deployments(project.stack)
-            wanted = project.stack if plan.stack_changed else select(project.stack, names=plan.functions)
-            deploy_all(client, Project(wanted, project.folder), Endings(output))
-        except (
-            Failure,
-            TidemillError,
-        ) as error:  # half-written files, a platform that restarts: the next save heals
-            output.failure(error if isinstance(error, Failure) else of_error(error))
-            continue
-        if plan.stack_changed:
-            return project
-    raise AssertionError("a watcher ends by Ctrl-C only")
+    with suppress(KeyboardInterrupt), Watcher(project, environment) as watcher:
+        with _told(output):
+            deploy_all(client, project, Lines(output))
+        tails.follow(project)
+        watcher.await_watching()
+        output.note(f"watching {', '.join(project.stack.functions)} at {client.url}; end with Ctrl-C")
+        for changed in watcher:
+            plan = decide_redeploy(project, changed, settings_files=watcher.settings_files)
+            with _told(output):
+                if plan.stack_changed:
+                    return read()
+                if plan.functions:
+                    part = Project(select(project.stack, names=plan.functions), project.folder)
+                    deploy_all(client, part, Endings(output))
+    return None
+
+
+@contextmanager
+def _told(output: Output) -> Iterator[None]:
+    """A half-written file, a platform that restarts: it is told, and the next save heals it."""
+    try:
+        yield
+    except Failure as error:
+        output.failure(error)
+    except TidemillError as error:
+        output.failure(of_error(error))
 
 
 class LogTails:
