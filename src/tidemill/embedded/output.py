@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 from collections import deque
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
 from tidemill.lib.log import timestamp
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 ROTATE_BYTES = 20 * 1024 * 1024
 KEEP_FILES = 3
 """Older ones beside the current: `NAME.ndjson.1` is the youngest."""
 LONGEST_LINE_BYTES = 256 * 1024
 """A longer one is cut here: whoever prints it without an end must not fill our memory."""
+LONGEST_SHOWN_BYTES = 500
 LAST_LINES = 12
 """Remembered for the one who asks why a service does not start."""
 
@@ -34,8 +40,7 @@ class Output:
         self._awaited = b""
         self._logged = asyncio.Event()
         self._rest = b""
-        self._file = path.open("ab", buffering=0)
-        self._size = self._file.tell()
+        self._open()
 
     def watch_for(self, event: str) -> asyncio.Event:
         """Set when the next of our log lines with this event comes."""
@@ -67,9 +72,11 @@ class Output:
         if self._awaited and any(self._awaited in line for line in lines if _is_ours(line)):
             self._awaited = b""
             self._logged.set()
-        self.last_lines.extend(_readable(line) for line in lines[-LAST_LINES:] if line.strip())
+        self.last_lines.extend(_readable(line) for line in lines if line.strip() and not _is_frame(line))
         block = b"\n".join(kept) + b"\n"
         try:
+            if self._file.closed:  # the disk was full in the middle of a rotation
+                self._open()
             if self._size + len(block) > self._rotate_bytes:
                 self._rotate()
             self._size += self._file.write(block)
@@ -89,8 +96,21 @@ class Output:
             younger = self.path if number == 1 else self.path.with_name(f"{self.path.name}.{number - 1}")
             if younger.exists():
                 younger.replace(older)
+        self._open()
+
+    def _open(self) -> None:
         self._file = self.path.open("ab", buffering=0)
-        self._size = 0
+        self._size = self._file.tell()
+
+
+class LossyFile(io.FileIO):
+    """A file for log lines of our own: what a full disk does not take is lost, and nothing is raised."""
+
+    def write(self, data: Buffer, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(memoryview(data))
 
 
 def _level(text: str) -> str:
@@ -105,5 +125,10 @@ def _is_ours(line: bytes) -> bool:
     return line.startswith(b'{"ts":') and line.endswith(b"}")
 
 
+def _is_frame(line: bytes) -> bool:
+    """mongod prints a line per frame of its stack, which would drive out what it died of."""
+    return b'"msg":"Frame"' in line
+
+
 def _readable(line: bytes) -> str:
-    return line[:2000].decode(errors="replace").rstrip()
+    return line[:LONGEST_SHOWN_BYTES].decode(errors="replace").rstrip()

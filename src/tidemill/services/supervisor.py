@@ -15,11 +15,12 @@ from pathlib import Path
 from tidemill.contract.errors import TidemillError, Unavailable
 from tidemill.embedded.children import MARK, processes_of
 from tidemill.embedded.lock import take_lock
+from tidemill.embedded.output import LossyFile
 from tidemill.embedded.parts import find_parts
 from tidemill.embedded.ports import require_free
 from tidemill.embedded.supervisor import Supervisor, listen
 from tidemill.embedded.tree import services
-from tidemill.lib.log import get_logger
+from tidemill.lib.log import Logger
 from tidemill.lib.settings import BadSetting, Settings
 
 LEFTOVERS_TIMEOUT_S = 10.0
@@ -61,7 +62,7 @@ def _supervisor(settings: Settings) -> Supervisor:
         cwd=settings.data_dir,
         logs_dir=settings.logs_dir,
         listener=listen(settings.socket("supervisor")),
-        log=get_logger("supervisor"),
+        log=Logger("supervisor", stream=LossyFile(sys.stdout.fileno(), "w", closefd=False)),
         described=settings.as_env(),
     )
 

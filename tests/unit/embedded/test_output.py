@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tidemill.embedded.output import KEEP_FILES, LAST_LINES, LONGEST_LINE_BYTES, Output
+from tidemill.embedded.output import KEEP_FILES, LAST_LINES, LONGEST_LINE_BYTES, LossyFile, Output
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
@@ -102,6 +102,8 @@ def test_a_full_disk_loses_lines_but_stops_nobody(path: Path, monkeypatch: pytes
     output = Output("door", path)
 
     class Full:
+        closed = False
+
         def write(self, block: bytes) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -112,3 +114,26 @@ def test_a_full_disk_loses_lines_but_stops_nobody(path: Path, monkeypatch: pytes
     output.close()
     assert output.lost_bytes > 0
     assert [line["text"] for line in lines_of(path)] == ["kept"]
+
+
+def test_a_rotation_that_fails_is_made_up_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no room for a new file at first; once there is, lines are kept again."""
+    output = Output("door", path, rotate_bytes=200)
+    output.feed(b"one\n")
+
+    def refuse(*args: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuse)
+        output.feed(b"x" * 200 + b"\n")
+        output.feed(b"lost too\n")
+    output.feed(b"two\n")
+    output.close()
+    assert [line["text"] for line in lines_of(path)] == ["two"]
+
+
+def test_our_own_log_survives_a_full_disk() -> None:
+    """/dev/full answers every write with ENOSPC, as a full disk does; the supervisor must live on."""
+    with LossyFile("/dev/full", "w") as full:
+        assert full.write(b"a line") == len(b"a line")
