@@ -124,10 +124,10 @@ class HaproxyTraffic:
     async def _deleted(self, line: Line) -> bool:
         """False where a connection is still being closed. Entering maintenance is what closes idle connections, and
         a call that ends later leaves one: so maintenance comes last, and is entered anew each time."""
-        await self._admin.tell(f"set server {line} state maint")
-        if (await self._admin.ask(f"del server {line}")).startswith("Server deleted"):
+        await self._admin.ask(f"set server {line} state maint")
+        if (await self._admin.ask(f"del server {line}")).startswith(("Server deleted", "No such server")):
             return True
-        await self._admin.tell(f"set server {line} state drain")
+        await self._admin.ask(f"set server {line} state drain")
         return False
 
     async def _reload(self) -> None:

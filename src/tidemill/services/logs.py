@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import uvloop
@@ -27,6 +27,11 @@ from tidemill.lib.settings import Settings
 
 SNAPSHOT_EVERY_S = 5.0
 HANG_UP_S = 1.0
+PAUSE_S = 0.05
+"""Between two reads of the ring while there is little to read: a wake-up per line would compete with the calls
+themselves for the processor. HAProxy keeps what comes meanwhile."""
+PLENTY_BYTES = 64 * 1024
+"""A read of this much means that more is waiting."""
 LONGEST_LINE_BYTES = 64 * 1024
 """HAProxy cuts at 8 KiB; anything longer is not its."""
 
@@ -97,14 +102,15 @@ class LogService:
 class Ring(asyncio.Protocol):
     """One connection of HAProxy: lines until it closes. A reload opens a second one beside it."""
 
+    _transport: asyncio.Transport
+
     def __init__(self, service: LogService) -> None:
-        self._service = service
         self.closed = asyncio.get_running_loop().create_future()
+        self._service = service
         self._rest = b""
-        self._transport: asyncio.BaseTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._service.rings.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -113,10 +119,9 @@ class Ring(asyncio.Protocol):
 
     def stop_receiving(self) -> None:
         """What is in the socket is still read, then it ends; HAProxy's next line does not go into it."""
-        if self._transport is not None:
-            descriptor = self._transport.get_extra_info("socket").fileno()
-            with socket.fromfd(descriptor, socket.AF_UNIX, socket.SOCK_STREAM) as ours:
-                ours.shutdown(socket.SHUT_RD)
+        descriptor = self._transport.get_extra_info("socket").fileno()
+        with socket.fromfd(descriptor, socket.AF_UNIX, socket.SOCK_STREAM) as ours:
+            ours.shutdown(socket.SHUT_RD)
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -124,6 +129,13 @@ class Ring(asyncio.Protocol):
             lines, self._rest = [*lines, self._rest], b""
         if lines:
             self._service.take([line for line in lines if line])
+        if len(data) < PLENTY_BYTES:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(PAUSE_S, self._resume)
+
+    def _resume(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
 
 async def serve(settings: Settings, log: Logger) -> None:
