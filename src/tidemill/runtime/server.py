@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from tidemill.contract import headers
@@ -164,14 +164,22 @@ class _RequestHeaders(Mapping[str, str]):
         self._environ = environ
 
     def __getitem__(self, name: str) -> str:
-        value: str = self._environ["HTTP_" + name.upper().replace("-", "_")]
+        value: str = self._environ[_wsgi_name(name)]
         return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._environ.get(_wsgi_name(name), default)
 
     def __iter__(self) -> Iterator[str]:
         return (key[5:].replace("_", "-") for key in self._environ if key.startswith("HTTP_"))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+@lru_cache(64)
+def _wsgi_name(header: str) -> str:
+    return "HTTP_" + header.upper().replace("-", "_")
 
 
 def _text(text: str, status: int = 200) -> FunctionResponse:
