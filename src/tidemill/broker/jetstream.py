@@ -302,7 +302,7 @@ class JetStream:
 def jetstream(settings: Settings, user: User, log: Logger) -> JetStream:
     """The embedded server, as one of our services. Raises FileNotFoundError where it has no password yet."""
     password = (settings.secrets_dir / f"nats-{user}").read_text().strip()
-    return JetStream(f"nats://{settings.bind_host}:{settings.nats_port}", user=user, password=password, log=log)
+    return JetStream(settings.nats_url, user=user, password=password, log=log)
 
 
 def _stored(reply: Msg) -> Stored:

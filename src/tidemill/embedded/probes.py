@@ -20,12 +20,13 @@ class Probe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PortOpen:
-    """Something accepts on this loopback port."""
+    """Something accepts on this port."""
 
     port: int
+    host: str = "127.0.0.1"
 
     async def holds(self) -> bool:
-        return await _connects(asyncio.open_connection("127.0.0.1", self.port))
+        return await _connects(asyncio.open_connection(self.host, self.port))
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def _haproxy(settings: Settings) -> Service:
     return Service(
         name="haproxy",
         argv=tuple(haproxy_argv(settings)),
-        ready=PortOpen(settings.gateway_port),
+        ready=PortOpen(settings.gateway_port, settings.bind_host),
         stop_stage=2,
         stop_signal=signal.SIGUSR1,  # calls in hand end; SIGTERM would cut them
     )

@@ -18,7 +18,8 @@ class BadSetting(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where things are and which ports they listen on. Everything binds to `bind_host`."""
+    """Where things are and which ports they listen on. Gateway and metrics bind to `bind_host`; the servers that keep
+    data (NATS, MongoDB, S3) listen on this machine's loopback only."""
 
     data_dir: Path
     bind_host: str = "127.0.0.1"
@@ -75,6 +76,15 @@ class Settings:
     @property
     def gateway_url(self) -> str:
         return f"http://{self.bind_host}:{self.gateway_port}"
+
+    @property
+    def nats_url(self) -> str:
+        return f"nats://127.0.0.1:{self.nats_port}"
+
+    @property
+    def s3_url(self) -> str:
+        """The user's own S3, else the embedded one."""
+        return self.s3_endpoint or f"http://127.0.0.1:{self.s3_port}"
 
     @property
     def run_dir(self) -> Path:

@@ -54,10 +54,9 @@ async def run(settings: Settings) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    nats_url = f"nats://{settings.bind_host}:{settings.nats_port}"
     password = (settings.secrets_dir / "nats-control").read_text().strip()
     async with (
-        Connection(nats_url, user="control", password=password, log=log) as connection,
+        Connection(settings.nats_url, user="control", password=password, log=log) as connection,
         SpawnerClient(settings.socket("spawner")) as spawner,
         Background(log) as background,
     ):
@@ -85,7 +84,7 @@ def _join(
         privileges=privileges,
         functions_dir=settings.functions_dir,
         gateway_url=settings.gateway_url,
-        s3_endpoint=settings.s3_endpoint or f"http://{settings.bind_host}:{settings.s3_port}",
+        s3_endpoint=settings.s3_url,
     )
     traffic = HaproxyTraffic(settings)
     namespaces = Namespaces(KvRecordStore(connection, KV_NAMESPACES))

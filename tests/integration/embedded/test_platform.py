@@ -154,6 +154,20 @@ def test_a_stop_ends_everything_and_a_start_brings_it_back(stack: Platform, stop
         assert kept.find_one({"_id": 2}) == {"_id": 2, "kept": True}
 
 
+def test_another_address_opens_the_gateway_only(platform_settings: Settings) -> None:
+    """TIDEMILL_BIND moves what callers reach; the servers that keep data stay on loopback, and all still meet."""
+    elsewhere = replace(platform_settings, bind_host="127.0.0.2")
+    try:
+        launch.prepare(elsewhere)
+        launch.start(elsewhere)
+        assert httpx.get(f"http://127.0.0.2:{elsewhere.gateway_port}/healthz").status_code == 200
+        for port in (elsewhere.nats_port, elsewhere.mongo_port, elsewhere.s3_port):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.2", port))
+    finally:
+        launch.stop(elsewhere)
+
+
 def test_a_taken_port_is_named_and_nothing_starts(platform_settings: Settings) -> None:
     """The message has the port, the hint what moves it; no process is left, and the platform does not run."""
     launch.prepare(platform_settings)
