@@ -166,6 +166,17 @@ async def test_unknown_functions_and_paths_are_404(edge: Edge) -> None:
         await _check_error(answer, "not_found")
 
 
+@pytest.mark.parametrize("path", ["/function/{}", "/function/hello/{}", "/items/{}", "/{}", "/async-function/{}"])
+async def test_long_and_odd_paths_are_answered_properly(edge: Edge, path: str) -> None:
+    """10 kB of name, id or path: a JSON 404 or 503 of the edge, or the function's own answer; nothing breaks."""
+    async with replica(edge) as hello:
+        await deploy(edge, target_of(HELLO, hello.socket, routes=("GET /items/{id}",)))
+        for odd in ("x" * 10_000, "%00%ff%22%5c" * 500, "..%2f..%2f", "'\";drop"):
+            async with edge.client.post(URL(edge.url + path.format(odd), encoded=True)) as answer:
+                assert answer.status in (200, 404, 405, 503)
+                assert (await answer.json(content_type=None))["target" if answer.status == 200 else "call_id"]
+
+
 async def test_methods_that_functions_do_not_have_are_405(edge: Edge) -> None:
     """TRACE and inventions are refused with Allow."""
     async with edge.client.request("BREW", f"{edge.url}/function/hello") as answer:
