@@ -56,10 +56,8 @@ def process(job, hold):
         return {"id": item_id, "status": item.status}
     log.info("job begun", item=item_id, item_attempt=item.attempts)
     try:
-        photo = develop(
-            objects().get(job["key"], max_bytes=MAX_BYTES),
-            max_pixels=MAX_PIXELS,
-        )
+        data = objects().get(job["key"], max_bytes=MAX_BYTES)
+        photo = develop(data, max_pixels=MAX_PIXELS)
     except (NotFound, TooLarge, NotAnImage) as error:
         items().fail(item_id, owner=hold.owner, reason=str(error), now=utc_now())
         raise Unprocessable(str(error)) from error

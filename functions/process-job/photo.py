@@ -5,12 +5,23 @@ import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 SIZES = {"large": 640, "small": 160}
 """Longest side in pixels, by name, the largest first; a smaller photo is not enlarged."""
 EXIF_ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How a picture of each orientation is turned upright."""
+ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 class NotAnImage(Exception):
@@ -57,8 +68,9 @@ def check_pixels(image, max_pixels):
 
 def read_facts(image, data):
     """Width and height are those of the picture as it is looked at, turned as its camera noted."""
-    on_its_side = image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-    width, height = (image.height, image.width) if on_its_side else (image.width, image.height)
+    width, height = image.size
+    if orientation(image) in ON_ITS_SIDE:
+        width, height = height, width
     return {
         "format": image.format,
         "width": width,
@@ -70,25 +82,41 @@ def read_facts(image, data):
     }
 
 
+def orientation(image):
+    if image.format == "TIFF":  # Pillow turns these itself
+        return 1
+    return image.getexif().get(EXIF_ORIENTATION, 1)
+
+
 def draw_thumbnails(image):
+    """The first frame, made small before anything else is done to it: a large photo is in memory only once."""
+    turn = UPRIGHT.get(orientation(image))
     largest = max(SIZES.values())
-    image.draft("RGB", (largest, largest))  # a large JPEG is decoded at a fraction of its size
-    bare = without_metadata(image)
+    image.draft("RGB", (largest, largest))  # a large JPEG is even decoded at a fraction of its size
+    picture = scalable(image)
+    picture.thumbnail((largest, largest))
+    picture = without_metadata(picture if turn is None else picture.transpose(turn))
     thumbnails = []
     for name, side in SIZES.items():
-        bare.thumbnail((side, side))
-        thumbnails.append(encode(name, bare))
+        picture.thumbnail((side, side))
+        thumbnails.append(encode(name, picture))
     return thumbnails
 
 
+def scalable(image):
+    """In a colour mode whose pixels can be mixed."""
+    if image.mode.startswith("I;16"):
+        return image.point(lambda level: level / 256).convert("L")  # converting alone cuts off at white
+    if image.has_transparency_data and image.mode != "RGBA":
+        return image.convert("RGBA")
+    return image.convert("RGB") if image.mode in ("1", "P") else image
+
+
 def without_metadata(image):
-    """The upright pixels of the first frame and nothing else: no EXIF, no comments, no colour profile."""
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16"):
-        upright = upright.point(lambda level: level / 256).convert("L")  # converting alone cuts off at white
-    mode = "RGBA" if upright.has_transparency_data else "RGB"
-    bare = Image.new(mode, upright.size)
-    bare.paste(upright.convert(mode))
+    """The pixels and nothing else: no EXIF, no comments, no colour profile."""
+    mode = "RGBA" if image.mode == "RGBA" else "RGB"
+    bare = Image.new(mode, image.size)
+    bare.paste(image.convert(mode))
     return bare
 
 

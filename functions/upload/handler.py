@@ -29,7 +29,7 @@ def handle(event, context):
     try:
         job_call_id = accept(upload)
     except Unavailable as error:
-        error.hint = f"nothing is lost by sending it again as /upload?id={upload.id}"
+        error.hint = f"send it again with the id {upload.id}"
         raise
     log.info("upload queued", item=upload.id, key=upload.key, job_call_id=job_call_id)
     return answer(
@@ -51,4 +51,5 @@ def accept(upload):
             objects().remove(upload.key)  # somebody else was quicker
         raise Conflict(f"item {upload.id} exists already, with another photo")
     job = {"id": upload.id, "key": upload.key}
-    return gateway().call_later("process-job", job, key=f"upload-{upload.id}")
+    again = f"-{item.attempts}" if item.status == Status.FAILED else ""  # a failed one may be tried once more
+    return gateway().call_later("process-job", job, key=f"upload-{upload.id}{again}")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+ENV_S3_REGION = "S3_REGION"
+"""For an object store of the user's own that is particular about it."""
 CONNECT_TIMEOUT_S = 1.0
 """Both servers are near; what does not answer by then is down, and the caller should hear so soon."""
 ANSWER_TIMEOUT_S = 5.0
@@ -84,7 +86,7 @@ def connect_s3(config: Config) -> Minio:
         access_key=config.secret(SECRET_S3_ACCESS_KEY),
         secret_key=config.secret(SECRET_S3_SECRET_KEY),
         secure=url.scheme == "https",
-        region="us-east-1",  # spares the client one question per bucket
+        region=config.text(ENV_S3_REGION, "us-east-1"),  # said, it spares the client one question per bucket
         http_client=PoolManager(
             timeout=Timeout(connect=CONNECT_TIMEOUT_S, read=ANSWER_TIMEOUT_S),
             retries=Retry(total=1, backoff_factor=0.1, allowed_methods=None, redirect=0),

@@ -57,6 +57,14 @@ def test_the_edge_lets_the_largest_photo_through() -> None:
     assert Tuning.of(upload).max_body_bytes > parse_memory_bytes(upload.env_vars["upload_max_bytes"]) + 64 * 1024
 
 
+def test_the_largest_picture_fits_into_memory() -> None:
+    """Decoding WebP takes some 16 bytes a pixel, measured; the rest is for Python."""
+    job = STACK["process-job"].deployment("image")
+    assert job.limits
+    decoded_bytes = 16 * int(job.env_vars["image_max_pixels"])
+    assert decoded_bytes + 64 * 1024 * 1024 <= parse_memory_bytes(job.limits["memory"])
+
+
 def test_another_environment_can_be_chosen() -> None:
     """By variable, as envsubst has it."""
     found = load_stack(ROOT / "stack.yml", environ={"TIDEMILL_ENV": "prod"}).functions["process-job"]

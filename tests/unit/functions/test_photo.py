@@ -68,8 +68,9 @@ def test_comments_and_profiles_go_too() -> None:
             assert b"home address" not in thumbnail.data and b"profile-of-mine" not in thumbnail.data
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_thumbnails_stand_upright(orientation: int) -> None:
+def test_thumbnails_stand_upright(orientation: int, kind: str) -> None:
     """However the camera was held: the red corner is at the top left."""
     upright = Image.new("RGB", (200, 100), "white")
     upright.paste((255, 0, 0), (0, 0, 100, 50))
@@ -89,7 +90,7 @@ def test_thumbnails_stand_upright(orientation: int) -> None:
         turned = turned.transpose(turn)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    found = develop(encoded(turned, "JPEG", exif=exif, quality=95))
+    found = develop(encoded(turned, kind, exif=exif))
     assert (found.facts["width"], found.facts["height"]) == (200, 100)
     for thumbnail in found.thumbnails:
         image = opened(thumbnail)
@@ -130,6 +131,26 @@ def test_sixteen_bits_keep_their_light() -> None:
     image = Image.new("I;16", (64, 64), 0x8000)
     drawn = opened(develop(encoded(image, "PNG")).thumbnails[0])
     assert abs(drawn.getpixel((32, 32))[0] - 0x80) < 4  # type: ignore[index]
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "I;16", "RGB", "1"])
+def test_every_mode_stands_upright(mode: str) -> None:
+    """What is done to the colours does not lose how the camera was held."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = develop(encoded(Image.new(mode, (60, 20)), "TIFF", exif=exif))
+    assert (found.facts["width"], found.facts["height"]) == (20, 60)
+    assert [(thumbnail.width, thumbnail.height) for thumbnail in found.thumbnails] == [(20, 60)] * 2
+
+
+def test_a_transparent_colour_stays_transparent() -> None:
+    """Of a palette, or one colour of a PNG that has no alpha channel."""
+    image = Image.new("RGB", (32, 32), "red")
+    drawn = opened(develop(encoded(image, "PNG", transparency=(255, 0, 0))).thumbnails[0])
+    assert (drawn.mode, drawn.getpixel((16, 16))[3]) == ("RGBA", 0)  # type: ignore[index]
+    palette = Image.new("P", (32, 32), 0)
+    drawn = opened(develop(encoded(palette, "GIF", transparency=0)).thumbnails[0])
+    assert drawn.getpixel((16, 16))[3] == 0  # type: ignore[index]
 
 
 def test_an_animation_is_counted_and_its_first_frame_drawn() -> None:

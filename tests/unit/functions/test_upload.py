@@ -92,6 +92,18 @@ def test_the_same_twice_is_one_job(
     assert items.stored["x"].status == "processed"
 
 
+def test_a_failed_item_is_tried_once_more(upload: Call, gateway: FakeGateway, items: MemoryItems) -> None:
+    """A key that was queued before its object was there: each new upload after a failure is one new job."""
+    request = event("POST", "/upload", body={"id": "x", "key": "photos/x"})
+    upload(request)
+    for failures in (1, 2):
+        items.begin("x", "photos/x", owner="me", now=items.stored["x"].created_at)
+        items.fail("x", owner="me", reason="there is no object", now=items.stored["x"].created_at)
+        first, second = upload(request), upload(request)
+        assert first == second
+        assert len(gateway.calls) == 1 + failures
+
+
 def test_another_photo_under_the_same_id_is_a_conflict(
     upload: Call, gateway: FakeGateway, items: MemoryItems, objects: MemoryObjects
 ) -> None:
@@ -143,7 +155,7 @@ def test_with_any_part_down_nothing_is_accepted(
     request.headers.add("X-Call-Id", "c-1")
     status, body, headers = upload(request)
     assert (status, body["call_id"], headers["Retry-After"]) == (503, "c-1", "10")
-    assert "/upload?id=x" in body["hint"]
+    assert "with the id x" in body["hint"]
     assert gateway.calls == []
     down.down = False
     assert upload(request)[0] == 202
