@@ -95,7 +95,7 @@ class Gateway:
         """The function's answer, whatever its status. Raises Missing for an unknown call, Exists while it runs."""
         answer = self._send("GET", f"/async-function/{_segment(call_id)}/result")
         if answer.headers.get(headers.INTERNAL) and not answer.is_success:
-            raise _failure(answer)
+            raise failure_of(answer)
         return answer
 
     def cancel(self, call_id: str) -> None:
@@ -187,7 +187,7 @@ class Gateway:
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         answer = self._send(method, path, **options)
         if not answer.is_success:
-            raise _failure(answer)
+            raise failure_of(answer)
         return answer
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -202,7 +202,7 @@ class Gateway:
         ):
             if not answer.is_success:
                 answer.read()
-                raise _failure(answer)
+                raise failure_of(answer)
             yield answer
 
 
@@ -236,7 +236,7 @@ def _network_failures(url: str) -> Iterator[None]:
         raise Unreachable(f"the connection to {url} broke: {cause}") from cause
 
 
-def _failure(answer: httpx.Response) -> Failure:
+def failure_of(answer: httpx.Response) -> Failure:
     """The platform's own sentence, code, hint and call id where it gave them."""
     kind = of_status(answer.status_code)
     try:

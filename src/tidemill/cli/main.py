@@ -6,9 +6,7 @@ that runs, so that `tidemill --help` and shell completion answer at once.
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import sys
 from collections.abc import Sequence
 
@@ -95,10 +93,6 @@ def run(arguments: Sequence[str]) -> int:
         return _tell(output, BadUsage(error.format_message(), hint=f"see: {command} --help"))
     except (KeyboardInterrupt, Abort):
         return INTERRUPTED
-    except BrokenPipeError:  # `tidemill logs -f | head`: the reader has enough
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _tell(output: Output, failure: Failure) -> int:

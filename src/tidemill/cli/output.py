@@ -33,9 +33,9 @@ class Output:
         indent = 2 if sys.stdout.isatty() else None
         print(json.dumps(value, indent=indent, ensure_ascii=False, default=str), flush=True)  # noqa: T201
 
-    def result_line(self, value: Any) -> None:
-        """One JSON value of a stream of them."""
-        print(json.dumps(value, ensure_ascii=False, default=str), flush=True)  # noqa: T201
+    def entry(self, value: Any, text: str) -> None:
+        """One of a stream of values: as JSON in one line, or as the line for a person."""
+        self.line(json.dumps(value, ensure_ascii=False, default=str) if self.as_json else text)
 
     def line(self, text: str) -> None:
         """One line of the answer, as it is."""

@@ -39,9 +39,24 @@ def test_the_answer_is_printed_as_it_is(tidemill: Tidemill, world: World) -> Non
 
 def test_method_path_query_and_headers(tidemill: Tidemill, world: World) -> None:
     """All that faas-cli's invoke takes."""
-    arguments = ["-m", "put", "--path", "/a/b", "-q", "x=1", "-H", "X-One=1", "-H", "X-Two: a=b", "-d", "hi"]
+    arguments = [
+        "-m",
+        "put",
+        "--path",
+        "/a/b",
+        "-q",
+        "x=1",
+        "-q",
+        "x=2",
+        "-H",
+        "X-One=1",
+        "-H",
+        "X-Two: a=b",
+        "-d",
+        "hi",
+    ]
     done = tidemill("invoke", "hello.shop", *arguments, "--content-type", "text/css")
-    assert done.out == "PUT /function/hello.shop/a/b?x=1 hi"
+    assert done.out == "PUT /function/hello.shop/a/b?x=1&x=2 hi"
     headers = world.received[0][0]
     assert (headers["X-One"], headers["X-Two"], headers["Content-Type"]) == ("1", "a=b", "text/css")
 

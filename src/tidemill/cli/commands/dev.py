@@ -118,4 +118,4 @@ class LogTails:
         if namespace:
             params["namespace"] = namespace
         for entry in tail(self._client, params, closed=self._closed, patient=True):
-            self._output.result_line(entry) if self._output.as_json else self._output.line(readable(entry))
+            self._output.entry(entry, readable(entry))

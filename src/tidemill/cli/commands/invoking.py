@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tidemill.cli import options
-from tidemill.cli.failures import BadUsage, Failure, of_status
+from tidemill.cli.failures import BadUsage, Failure
 from tidemill.cli.output import Output
-from tidemill.cli.session import connect
+from tidemill.cli.session import connect, read_pairs
 from tidemill.contract import headers
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def invoke(
     as_json: options.Json = False,
 ) -> None:
     """Call a function; the body comes from --data, --file or standard input."""
-    from tidemill.cli.session import read_pairs
+    from tidemill.cli.client import failure_of
+    from tidemill.cli.following import follow
 
     output = Output(as_json=as_json)
     body = _body(data, file)
@@ -49,22 +50,18 @@ def invoke(
             target,
             method=method.upper(),
             body=body,
-            query=tuple(read_pairs(query, "--query").items()),
+            query=[pair for text in query or () for pair in read_pairs([text], "--query").items()],
             extra=sent,
         )
         if not queued:
             _show(output, answer)
             return
         if not answer.is_success:
-            raise _refused(answer)
+            raise failure_of(answer)
         call_id = answer.headers[headers.CALL_ID]
         if not wait:
-            output.result({"call_id": call_id, "url": f"{client.url}/async-function/{call_id}"}) if as_json else (
-                output.line(call_id)
-            )
+            output.entry({"call_id": call_id, "url": f"{client.url}/async-function/{call_id}"}, call_id)
             return
-        from tidemill.cli.following import follow
-
         state = follow(client, call_id, output, timeout_s=timeout_s or None)
         if state["state"] != "succeeded":
             raise Failure(_how_it_ended(state), call_id=call_id, code=state["state"])
@@ -109,8 +106,10 @@ def _target(name: str, namespace: str | None, path: str, *, queued: bool) -> str
 
 def _show(output: Output, answer: httpx.Response, *, call_id: str | None = None) -> None:
     """Prints the function's answer. Raises Failure where it is none, or not a success."""
+    from tidemill.cli.client import failure_of
+
     if answer.headers.get(headers.INTERNAL) and not answer.is_success:
-        raise _refused(answer)
+        raise failure_of(answer)
     if output.as_json:
         output.result(
             {
@@ -135,17 +134,6 @@ def _readable(answer: httpx.Response) -> Any:
         return answer.json() if "json" in answer.headers.get("content-type", "") else answer.content.decode()
     except ValueError:
         return {"base64": base64.b64encode(answer.content).decode()}
-
-
-def _refused(answer: httpx.Response) -> Failure:
-    """The platform, not the function, said no."""
-    try:
-        body = answer.json()
-    except ValueError:
-        body = {}
-    sentence = body.get("error") or answer.text.strip() or f"the platform answered {answer.status_code}"
-    call_id = body.get("call_id") or answer.headers.get(headers.CALL_ID)
-    return of_status(answer.status_code)(sentence, hint=body.get("hint"), call_id=call_id, code=body.get("code"))
 
 
 def _how_it_ended(state: dict[str, Any]) -> str:

@@ -44,7 +44,7 @@ def logs(
     with connect(gateway) as client:
         lines = 0
         for entry in tailing.tail(client, asked, closed=threading.Event()) if follow else client.logs(asked):
-            output.result_line(entry) if as_json else output.line(readable(entry))
+            output.entry(entry, readable(entry))
             lines += 1
     if not lines:
         output.note("there are no such lines")

@@ -32,7 +32,7 @@ def new(
     output = Output(as_json=as_json)
     if show:
         names = template_names(Path.cwd())
-        output.result(names) if as_json else output.line("\n".join(names))
+        output.entry(names, "\n".join(names))
         return
     if name is None:
         raise BadUsage("new needs the function's NAME", hint="tidemill new hello --lang python3-http")
