@@ -139,7 +139,11 @@ class Runner:
 
     async def _run_after_start(self, argv: tuple[str, ...]) -> bool:
         """Whether it did its work; where not, the service is ended, and all is tried again."""
-        code = await self._start(argv).wait()
+        command = self._start(argv)
+        try:
+            code = await command.wait()
+        finally:
+            command.signal(signal.SIGKILL)  # where the service died meanwhile
         if code and self._child is not None:
             self._log.error("after start failed", service=self.service.name, command=argv, code=code)
             self._child.signal(self.service.stop_signal)

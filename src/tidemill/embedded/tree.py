@@ -28,8 +28,8 @@ from tidemill.embedded.service import Logs, Service
 from tidemill.lib.settings import Settings
 
 NATS_CONFIG = "nats.conf"
-WORKER_GRACE_S = 40.0
-"""Above the default exec_timeout, so that a job in hand ends rather than comes again."""
+CALL_GRACE_S = 35.0
+"""Above the default exec_timeout: a call in hand ends, and a job in hand need not come again."""
 
 
 def services(settings: Settings, parts: Parts) -> tuple[Service, ...]:
@@ -44,7 +44,7 @@ def services(settings: Settings, parts: Parts) -> tuple[Service, ...]:
         _ours("spawner", SocketOpen(settings.socket("spawner")), stop_stage=4),
         _ours("control", HttpOk(settings.socket("control"), "/healthz"), stop_stage=3),
         _ours("door", SocketOpen(settings.socket("door")), stop_stage=3),
-        _ours("worker", Logs("started"), stop_stage=1, stop_grace_s=WORKER_GRACE_S),
+        _ours("worker", Logs("started"), stop_stage=1, stop_grace_s=CALL_GRACE_S),
         _ours("logs", SocketOpen(settings.socket("logs")), stop_stage=3),
         _haproxy(settings),
     )
@@ -109,6 +109,7 @@ def _haproxy(settings: Settings) -> Service:
         ready=PortOpen(settings.gateway_port, settings.bind_host),
         stop_stage=2,
         stop_signal=signal.SIGUSR1,  # calls in hand end; SIGTERM would cut them
+        stop_grace_s=CALL_GRACE_S,
     )
 
 
