@@ -111,6 +111,7 @@ class FunctionStatus:
             "createdAt": rfc3339(self.created_at),
         }
         wire["labels"] = {**deployment.labels, "faas_function": deployment.service}
+        wire["annotations"] = dict(deployment.annotations)  # Go clients follow this pointer without a look
         if self.usage_cpu_millicores is not None and self.usage_memory_bytes is not None:
             wire["usage"] = {"cpu": self.usage_cpu_millicores, "totalMemoryBytes": self.usage_memory_bytes}
         return wire

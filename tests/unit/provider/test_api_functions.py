@@ -160,6 +160,16 @@ async def test_remove(provider: Provider) -> None:
     assert (await provider.client.get("/system/function/hello")).status_code == 404
 
 
+async def test_older_clients_name_the_namespace_in_the_query(provider: Provider) -> None:
+    """As faas-cli before 0.14 does when it removes a function."""
+    await provider.client.post("/system/namespace/", json={"name": "blue"})
+    await provider.deploy(namespace="blue")
+    body = {"functionName": "hello"}
+    assert (await provider.client.request("DELETE", "/system/functions", json=body)).status_code == 404
+    answer = await provider.client.request("DELETE", "/system/functions?namespace=blue", json=body)
+    assert answer.status_code == 202
+
+
 async def test_scale_up_and_to_zero(provider: Provider) -> None:
     """To zero means no replica, and a slot that stays bound for the next call."""
     await provider.deploy()

@@ -53,8 +53,10 @@ class FunctionsApi:
         return accepted()
 
     async def delete(self, request: Request) -> Response:
+        """Older clients name the namespace in the query."""
         body = await read_object(request)
-        await self._functions.remove(function_ref(text(body, "functionName"), text(body, "namespace", default="")))
+        namespace = text(body, "namespace", default="") or request.query_params.get("namespace")
+        await self._functions.remove(function_ref(text(body, "functionName"), namespace))
         return accepted()
 
     async def scale(self, request: Request) -> Response:

@@ -20,6 +20,9 @@ from tidemill.provider.plan import make_spec
 from tidemill.provider.privileges import Privileges
 from tidemill.provider.secrets import SecretStore, content_digests
 
+ENV_PROCESS = "fprocess"
+"""Where OpenFaaS puts a deployment's envProcess. Nothing is started by it here; a handler may still read it."""
+
 
 class Spawner(Protocol):
     """The spawner's client (tidemill.spawn.client), as used here."""
@@ -86,6 +89,7 @@ class ProcessBackend:
                 workload.ENV_NAMESPACE: deployment.namespace,
                 workload.ENV_GATEWAY: self._gateway_url,
                 workload.ENV_S3_ENDPOINT: self._s3_endpoint,
+                **({ENV_PROCESS: deployment.env_process} if deployment.env_process else {}),
             },
             uid=uid,
         )
