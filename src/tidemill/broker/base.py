@@ -105,6 +105,11 @@ class Broker(Protocol):
     @property
     def is_connected(self) -> bool: ...
 
+    @property
+    def connections(self) -> int:
+        """How often a connection was made so far."""
+        ...
+
     async def publish(self, message: Message, *, only_if_absent: bool = False) -> int:
         """The sequence it was stored at. With `only_if_absent`, raises Exists where a message of its subject is
         in the stream."""

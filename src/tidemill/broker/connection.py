@@ -34,6 +34,8 @@ class Connection:
         self.instance = secrets.token_hex(6)
         """Tells this connection's replies from those of another process of the same user."""
         self._url = url
+        self.made = 0
+        """How often it was made so far."""
         self._user = user
         self._password = password
         self._log = log
@@ -143,6 +145,7 @@ class Connection:
                 self._log.warning("streams not ready", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(RETRY_S)
             else:
+                self.made += 1
                 self._ready.set()
                 self._log.info("queue connected", server=self._url)
                 return

@@ -72,6 +72,10 @@ class JetStream:
     def is_connected(self) -> bool:
         return self._connection.is_ready
 
+    @property
+    def connections(self) -> int:
+        return self._connection.made
+
     # Durable messages
 
     async def publish(self, message: Message, *, only_if_absent: bool = False) -> int:

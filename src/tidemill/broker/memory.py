@@ -92,6 +92,10 @@ class MemoryBroker:
     def is_connected(self) -> bool:
         return self.connected
 
+    @property
+    def connections(self) -> int:
+        return 1
+
     async def publish(self, message: Message, *, only_if_absent: bool = False) -> int:
         stream = self._accepting(message)
         if only_if_absent and stream.of(message.subject):

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from tidemill.contract.functions import rfc3339
@@ -78,7 +79,7 @@ class QueuedCall:
     def from_wire(cls, wire: Mapping[str, Any]) -> QueuedCall:
         return cls(
             call_id=wire["call_id"],
-            function=FunctionRef.parse(wire["function"]),
+            function=_function(wire["function"]),
             method=wire["method"],
             path=wire["path"],
             query=wire["query"],
@@ -232,7 +233,7 @@ class CallRecord:
     def from_wire(cls, wire: Mapping[str, Any]) -> CallRecord:
         return cls(
             call_id=wire["call_id"],
-            function=FunctionRef.parse(wire["function"]),
+            function=_function(wire["function"]),
             state=wire["state"],
             accepted_at=_moment(wire["accepted_at"]),
             sequence=wire["sequence"],
@@ -307,6 +308,11 @@ class DeadLetter:
         if call.trace_id:
             wire["trace_id"] = call.trace_id
         return wire
+
+
+@lru_cache(maxsize=4096)
+def _function(text: str) -> FunctionRef:
+    return FunctionRef.parse(text)
 
 
 def _headers(wire: Any) -> Headers:

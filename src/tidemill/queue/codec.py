@@ -36,12 +36,15 @@ def queue_message(call: QueuedCall, payload: bytes) -> Message:
 
 
 def record_message(record: CallRecord, answer: bytes = b"") -> Message:
-    wire = replace(record, attempts=_bounded(record.attempts)).as_wire()
-    return Message(calls_subject(record.call_id), orjson.dumps(wire) + b"\n" + answer)
+    if len(record.attempts) > MANY_ATTEMPTS:
+        record = replace(record, attempts=_shortened(record.attempts))
+    return Message(calls_subject(record.call_id), orjson.dumps(record.as_wire()) + b"\n" + answer)
 
 
 def dead_message(letter: DeadLetter, payload: bytes) -> Message:
-    call, death = letter.call, replace(letter.death, attempts=_bounded(letter.death.attempts))
+    call, death = letter.call, letter.death
+    if len(death.attempts) > MANY_ATTEMPTS:
+        death = replace(death, attempts=_shortened(death.attempts))
     data = orjson.dumps(death.as_wire()) + b"\n" + payload
     return Message(dead_subject(call.function, call.call_id), data, {HEADER_CALL: _text(call.as_wire())})
 
@@ -81,9 +84,7 @@ def _text(wire: Mapping[str, object]) -> str:
     return orjson.dumps(wire).decode()
 
 
-def _bounded(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
-    if len(attempts) <= MANY_ATTEMPTS:
-        return attempts
+def _shortened(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
     return tuple(
         replace(attempt, reason=attempt.reason[:SHORT_REASON_CHARACTERS] if attempt.reason else None)
         for attempt in attempts

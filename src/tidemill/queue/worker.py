@@ -36,6 +36,7 @@ from tidemill.queue.codec import Unreadable, body_of, read_call, read_dead_lette
 from tidemill.queue.endings import Endings
 from tidemill.queue.line import Line
 from tidemill.queue.policy import Dead, RetryIn, Succeeded, decide, decide_exhausted
+from tidemill.queue.recent import RecentlyEnded
 from tidemill.queue.window import Window
 
 UNREADABLE_AGAIN_S = 3600.0
@@ -72,6 +73,7 @@ class Worker:
         self._log = log
         self._running: dict[int, _Running] = {}
         self._cancelled: dict[int, None] = {}
+        self._recent = RecentlyEnded(broker)
 
     def line(self, ref: FunctionRef, tuning: Callable[[], Tuning], window: Window) -> Line:
         """Of a deployed function."""
@@ -118,7 +120,7 @@ class Worker:
             self._broker.retry(delivery, UNREADABLE_AGAIN_S)
             return
         attempts: list[Attempt] = []
-        if delivery.number > 1:
+        if delivery.number > 1 or await self._recent.has(delivery.sequence):
             history = await self._history(delivery, call)
             if history.ended:
                 most = tuning.retry.attempts
