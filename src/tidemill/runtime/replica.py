@@ -30,8 +30,9 @@ from tidemill.runtime.handlers import load_view
 from tidemill.runtime.server import FunctionServer
 from tidemill.runtime.wire import ForkOrder, Report
 
-OVERDUE_MARGIN_S = 0.5
-"""Past `exec_timeout`, so that the edge has given up on the call before the replica does."""
+OVERDUE_MARGIN_S = 1.0
+"""Past `exec_timeout`, so that the edge has given up on the call, and a stream has ended itself, before the replica
+gives up on it."""
 LAST_BYTES_S = 0.25
 """For the answers of the other calls to leave, where a stuck one keeps the server from ending by itself."""
 

@@ -85,7 +85,7 @@ class FunctionServer:
         if isinstance(answer.body, list):
             end(answer.code, sum(map(len, answer.body)))
             return answer.body
-        return _Stream(answer, running.call, end)
+        return _Stream(answer, running, end, limit_s=self._exec_timeout_s)
 
     def _late(self, running: Running, outcome: Future[Answer]) -> None:
         """The handler of a call that was answered 504 has come to its end."""
@@ -120,12 +120,14 @@ class FunctionServer:
 
 class _Stream:
     """A body that is sent while it is made: its chunks see the call's ids, and the call ends with the last one, with
-    the client, or with an exception."""
+    the client, with an exception, or with the first chunk after `limit_s`."""
 
-    def __init__(self, answer: Answer, call: correlation.Call, end: Callable[[int, int], None]) -> None:
+    def __init__(self, answer: Answer, running: Running, end: Callable[[int, int], None], *, limit_s: float) -> None:
         self._answer = answer
         self._chunks = iter(answer.body)
-        self._call = call
+        self._call = running.call
+        self._latest = running.since + limit_s
+        self._limit_s = limit_s
         self._end: Callable[[int, int], None] | None = end
         self._sent_bytes = 0
 
@@ -136,6 +138,8 @@ class _Stream:
         with correlation.bind(self._call):
             try:
                 chunk = next(self._chunks)
+                if time.monotonic() > self._latest:
+                    raise DeadlinePassed(f"the stream is past exec_timeout ({self._limit_s:g} s)")
             except StopIteration:
                 self.close()
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 
 from tidemill.lib import log
@@ -28,6 +29,8 @@ async def run(settings: Settings) -> None:
 
 
 def main() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a socket a slot, three pipes a replica
     asyncio.run(run(Settings.from_env(os.environ)))
 
 

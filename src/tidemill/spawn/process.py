@@ -14,6 +14,7 @@ from typing import Protocol
 
 from tidemill.runtime.wire import ForkOrder, Report
 from tidemill.spawn.log_files import OutputPump, open_pipe
+from tidemill.spawn.usage import Meter
 from tidemill.spawn.zygotes import Child, Zygote
 
 
@@ -30,6 +31,7 @@ class Process:
         self.order = order
         self.started_at = time.time()
         self.pid: int | None = None
+        self.meter: Meter | None = None
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._signals: list[int] = []
@@ -83,6 +85,7 @@ class Process:
 
     def _forked(self, pid: int) -> None:
         self.pid = pid
+        self.meter = Meter(pid)
         signals, self._signals = self._signals, []
         for number in signals:
             self.send(number)

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from tidemill.contract.errors import NotFound
 from tidemill.contract.replicas import ReplicaSpec, ReplicaStatus
 from tidemill.lib import log
 from tidemill.runtime.wire import ForkOrder, Report
-from tidemill.spawn import usage
 from tidemill.spawn.process import Process
 from tidemill.spawn.refusal import Refusal
 from tidemill.spawn.slots import (
@@ -83,8 +83,11 @@ class ReplicaSlot:
         return self._slot.state
 
     async def start(self) -> ReplicaStatus:
-        """Until it is ready, or failed with a reason; bounded by the decider's START_TIMEOUT_S."""
+        """Until it is ready, or failed with a reason; bounded by the decider's START_TIMEOUT_S. Raises NotFound where
+        it is dropped meanwhile."""
         await self._until(lambda: self.state is not State.DRAINING)
+        if self._closing:
+            raise NotFound(f"slot {self.number} of {self.spec.ref} version {self.spec.version} is being dropped")
         self.handle(StartAsked())
         await self._until(lambda: self.state is not State.STARTING)
         return self.status()
@@ -104,19 +107,19 @@ class ReplicaSlot:
 
     def status(self) -> ReplicaStatus:
         process = self._process
-        pid = process.pid if process else None
+        meter = process.meter if process else None
         return ReplicaStatus(
             ref=self.spec.ref,
             version=self.spec.version,
             slot=self.number,
             socket=str(self.path),
             state=self.state.value,
-            pid=pid,
+            pid=process.pid if process else None,
             started_at=process.started_at if process else None,
             restarts=self._slot.restarts,
             reason=self._slot.reason,
-            memory_bytes=usage.memory_bytes(pid) if pid else None,
-            cpu_seconds=usage.cpu_seconds(pid) if pid else None,
+            memory_bytes=meter.memory_bytes() if meter else None,
+            cpu_seconds=meter.cpu_seconds() if meter else None,
         )
 
     def handle(self, event: Event) -> None:

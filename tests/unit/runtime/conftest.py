@@ -50,10 +50,16 @@ def serve(log: Log) -> Serve:
     """Makes a server of a handler; further arguments go to Calls."""
 
     def make(
-        handle: Handle, *, make_view: Callable[[Handle], View] = http_view, max_body: int | None = None, **limits: Any
+        handle: Handle,
+        *,
+        make_view: Callable[[Handle], View] = http_view,
+        max_body: int | None = None,
+        exec_timeout_s: float = 30.0,
+        **limits: Any,
     ) -> Served:
         calls = Calls(**limits)
-        server = FunctionServer(FunctionApp(make_view(handle), max_body_bytes=max_body), calls, ref="f.ns")
+        app = FunctionApp(make_view(handle), max_body_bytes=max_body)
+        server = FunctionServer(app, calls, ref="f.ns", exec_timeout_s=exec_timeout_s)
         return Served(server, calls, Client(server))
 
     return make

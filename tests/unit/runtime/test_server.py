@@ -12,6 +12,7 @@ import pytest
 from tests.support.waiting import wait_until
 from tests.unit.runtime.conftest import Log, Serve
 from tidemill.lib.correlation import current
+from tidemill.runtime.deadline import DeadlinePassed
 
 
 def hello(event: Any, context: Any) -> str:
@@ -143,6 +144,19 @@ def test_stream_that_breaks_is_logged(serve: Serve, log: Log) -> None:
         served.http.get("/", headers={"X-Call-Id": "c-1"}, buffered=True)
     assert len(served.calls) == 0
     assert log.events("stream broke off")[0]["call_id"] == "c-1"
+
+
+def test_stream_past_exec_timeout_ends(serve: Serve, log: Log) -> None:
+    """The limit holds for a stream as a whole; only the stream ends, not the replica."""
+
+    def handle(event: Any, context: Any) -> Any:
+        return flask.Response(iter(lambda: "tick", None))
+
+    served = serve(handle, exec_timeout_s=0.05)
+    with pytest.raises(DeadlinePassed):
+        served.http.get("/", buffered=True)
+    assert len(served.calls) == 0
+    assert "past exec_timeout (0.05 s)" in log.events("stream broke off")[0]["error"]
 
 
 def test_call_over_max_inflight_is_refused(serve: Serve) -> None:
