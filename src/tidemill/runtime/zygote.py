@@ -20,6 +20,7 @@ from typing import Any
 
 from tidemill.lib import log
 from tidemill.runtime.mounts import closed_folders, runtime_paths
+from tidemill.runtime.rehearsal import rehearse
 from tidemill.runtime.replica import Parent, live
 from tidemill.runtime.wire import FORK_DESCRIPTORS, ForkOrder, receive, send
 
@@ -124,6 +125,7 @@ def load(modules: Sequence[str]) -> dict[str, Any]:
 def main(arguments: Sequence[str]) -> None:
     channel = socket.socket(fileno=int(arguments[0]))
     outcome = load(arguments[1:])
+    rehearse()
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
         _log.warning("threads in the zygote", threads=threads, modules=outcome["loaded"])
