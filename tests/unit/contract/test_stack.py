@@ -173,6 +173,9 @@ def test_the_command_line_against_the_file() -> None:
         (functions("    limits:\n      cpu: 1\n      disk: 1Gi\n"), 7, "unknown key"),
         (functions("configuration:\n  templates:\n    - source: x\n"), 7, "has no name"),
         (functions("    image: ${OPEN\n"), 5, "no closing brace"),
+        (functions("    <<: 5\n"), 5, "<< takes a mapping"),
+        ("? [a]\n: b\n", 1, "plain text"),
+        (functions("configuration:\n  templates: node20\n"), 6, "must be a list"),
     ],
 )
 def test_a_mistake_names_its_line(text: str, line: int, says: str) -> None:
@@ -182,6 +185,13 @@ def test_a_mistake_names_its_line(text: str, line: int, says: str) -> None:
     assert str(caught.value).startswith(f"stack.yml:{line}: ")
     assert says in str(caught.value)
     assert caught.value.line == line
+
+
+def test_what_is_no_yaml_at_all() -> None:
+    """A binary file has no lines to name."""
+    with pytest.raises(BadStack, match="this is not YAML") as caught:
+        parse("functions: \x07\n")
+    assert caught.value.line is None
 
 
 def test_a_misspelt_key_is_answered_with_the_right_one() -> None:
@@ -199,6 +209,11 @@ def test_anchors_and_merges() -> None:
     )
     assert stack.functions["one"].lang == "python3-http"
     assert stack.functions["one"].labels == {"b": "2"}
+    several = parse(
+        "x-a: &a {lang: first, image: a}\nx-b: &b {lang: second, namespace: b}\n"
+        "functions:\n  one:\n    <<: [*a, *b]\n    handler: ./one\n"
+    ).functions["one"]
+    assert (several.lang, several.image, several.namespace) == ("first", "a", "b")
 
 
 @pytest.mark.parametrize(
