@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
@@ -49,3 +50,10 @@ def test_removing_is_final_and_may_be_repeated(objects: Objects) -> None:
     objects.remove("gone")
     with pytest.raises(NotFound):
         objects.get("gone", max_bytes=1)
+
+
+def test_first_uploads_at_once_all_succeed(objects: Objects) -> None:
+    """Whoever of them makes the bucket."""
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda n: objects.put(f"k{n}", b"x", content_type="text/plain"), range(6)))
+    assert all(objects.get(f"k{n}", max_bytes=1) == b"x" for n in range(6))

@@ -1,12 +1,13 @@
-"""A function's objects in one S3 bucket. Errors of the driver end here: Unavailable, NotFound, TooLarge come out."""
+"""A function's objects in one S3 bucket. Errors of the driver end here: Unavailable, NotFound, TooLarge, Unavailable come out."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
-from tidemill.contract.errors import BadRequest, TooLarge
+from tidemill.contract.errors import BadRequest, NotFound, TooLarge, Unavailable
 from tidemill.lib.outages import s3_errors
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Objects(Protocol):
         ...
 
     def get(self, key: str, *, max_bytes: int) -> bytes:
-        """Raises NotFound, TooLarge, Unavailable."""
+        """Raises NotFound, TooLarge, Unavailable, Unavailable."""
         ...
 
     def remove(self, key: str) -> None:
@@ -44,17 +45,20 @@ class Objects(Protocol):
 
 
 class S3Objects:
-    """Objects in a bucket of an S3 server; the bucket is made at the first use where it is missing."""
+    """Objects in a bucket of an S3 server; the bucket is made by the first `put` that misses it."""
 
     def __init__(self, client: Minio, bucket: str) -> None:
         self._client = client
         self._bucket = bucket
-        self._has_bucket = False
 
     def put(self, key: str, data: bytes, *, content_type: str) -> None:
-        with s3_errors(key):
-            self._ensure_bucket()
-            self._client.put_object(self._bucket, key, BytesIO(data), len(data), content_type=content_type)
+        with suppress(NotFound):
+            return self._put(key, data, content_type)
+        self._make_bucket()
+        try:
+            self._put(key, data, content_type)
+        except NotFound as error:
+            raise Unavailable(f"bucket {self._bucket} is made and removed at once") from error
 
     def get(self, key: str, *, max_bytes: int) -> bytes:
         with s3_errors(key):
@@ -71,15 +75,18 @@ class S3Objects:
         with s3_errors(key):
             self._client.remove_object(self._bucket, key)
 
-    def _ensure_bucket(self) -> None:
+    def _put(self, key: str, data: bytes, content_type: str) -> None:
+        """Raises NotFound where the bucket is missing."""
+        with s3_errors(key):
+            self._client.put_object(self._bucket, key, BytesIO(data), len(data), content_type=content_type)
+
+    def _make_bucket(self) -> None:
         from minio import S3Error
 
-        if self._has_bucket:
-            return
-        if not self._client.bucket_exists(self._bucket):
+        with s3_errors(self._bucket):
             try:
                 self._client.make_bucket(self._bucket)
-            except S3Error as error:
-                if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+            except S3Error:
+                # Of several that make it at once versitygw answers some with an internal error.
+                if not self._client.bucket_exists(self._bucket):
                     raise
-        self._has_bucket = True

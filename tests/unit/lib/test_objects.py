@@ -51,24 +51,15 @@ def s3_error(code: str) -> S3Error:
 
 
 class Client:
-    """A driver that fails as told."""
+    """A driver that fails as told, whatever it is asked."""
 
-    def __init__(self, error: Exception, *, has_bucket: bool = True) -> None:
-        self._error, self._has_bucket = error, has_bucket
-        self.made = 0
+    def __init__(self, error: Exception) -> None:
+        self._error = error
 
-    def bucket_exists(self, bucket: str) -> bool:
-        return self._has_bucket
-
-    def make_bucket(self, bucket: str) -> None:
-        self.made += 1
+    def _fail(self, *_: Any, **__: Any) -> Any:
         raise self._error
 
-    def put_object(self, *_: Any, **__: Any) -> None:
-        if self._has_bucket:
-            raise self._error
-
-    get_object = remove_object = put_object
+    put_object = get_object = remove_object = make_bucket = bucket_exists = _fail
 
 
 @pytest.mark.parametrize(
@@ -87,27 +78,63 @@ def test_errors_of_the_driver_become_ours(raised: Exception, meant: type[Tidemil
     """So that whoever called knows whether trying again makes sense."""
     objects = S3Objects(Client(raised), "b")  # type: ignore[arg-type]
     with pytest.raises(meant):
-        objects.put("k", b"x", content_type="text/plain")
-    with pytest.raises(meant):
         objects.get("k", max_bytes=1)
     with pytest.raises(meant):
         objects.remove("k")
 
 
-def test_a_bucket_that_another_replica_made_meanwhile_is_fine() -> None:
-    """Two first uploads at once; and once it is there nobody asks again."""
-    client = Client(s3_error("BucketAlreadyOwnedByYou"), has_bucket=False)
-    objects = S3Objects(client, "b")  # type: ignore[arg-type]
-    objects.put("k", b"x", content_type="text/plain")
-    objects.put("k", b"x", content_type="text/plain")
-    assert client.made == 1
+@pytest.mark.parametrize("code", ["AccessDenied", "InternalError", "XMinioStorageFull"])
+def test_what_cannot_be_stored_is_an_outage(code: str) -> None:
+    """A full disk included."""
+    with pytest.raises(Unavailable):
+        S3Objects(Client(s3_error(code)), "b").put("k", b"x", content_type="text/plain")  # type: ignore[arg-type]
+
+
+class Bucketless(Client):
+    """A server whose bucket somebody else makes at the same moment, or nobody can."""
+
+    def __init__(self, error: Exception, *, appears: bool) -> None:
+        super().__init__(error)
+        self._appears = appears
+        self._there = False
+        self.stored: list[str] = []
+
+    def put_object(self, bucket: str, key: str, *_: Any, **__: Any) -> None:
+        if not self._there:
+            raise s3_error("NoSuchBucket")
+        self.stored.append(key)
+
+    def make_bucket(self, bucket: str) -> None:
+        self._there = self._appears
+        raise self._error
+
+    def bucket_exists(self, bucket: str) -> bool:
+        return self._there
+
+
+@pytest.mark.parametrize("code", ["BucketAlreadyOwnedByYou", "BucketAlreadyExists", "InternalError"])
+def test_a_bucket_that_another_replica_made_meanwhile_is_fine(code: str) -> None:
+    """Two first uploads at once: whatever the server says to the second, the bucket is there."""
+    client = Bucketless(s3_error(code), appears=True)
+    S3Objects(client, "b").put("k", b"x", content_type="text/plain")  # type: ignore[arg-type]
+    assert client.stored == ["k"]
+
+
+def test_a_bucket_that_does_not_stay_is_an_outage() -> None:
+    """Not a missing object: a job must be tried again."""
+    client = Bucketless(s3_error("BucketAlreadyOwnedByYou"), appears=False)
+    client.bucket_exists = lambda bucket: True  # type: ignore[method-assign]
+    with pytest.raises(Unavailable, match="made and removed"):
+        S3Objects(client, "b").put("k", b"x", content_type="text/plain")  # type: ignore[arg-type]
 
 
 def test_a_bucket_that_cannot_be_made_is_an_outage() -> None:
     """And is tried again next time."""
-    client = Client(s3_error("AccessDenied"), has_bucket=False)
+    client = Bucketless(s3_error("AccessDenied"), appears=False)
     objects = S3Objects(client, "b")  # type: ignore[arg-type]
     for _ in range(2):
         with pytest.raises(Unavailable):
             objects.put("k", b"x", content_type="text/plain")
-    assert client.made == 2
+    client._appears = True
+    objects.put("k", b"x", content_type="text/plain")
+    assert client.stored == ["k"]
