@@ -23,7 +23,7 @@ from tidemill.embedded.lock import is_locked
 from tidemill.embedded.parts import Part, Progress, find_parts, unheard
 from tidemill.embedded.prepare import prepare
 from tidemill.embedded.service import ServiceStatus
-from tidemill.embedded.status import Status, require_same, status
+from tidemill.embedded.status import Status, require_same, settled_status, status
 from tidemill.embedded.talk import talk
 from tidemill.lib.settings import Settings
 
@@ -52,7 +52,7 @@ def requirements(settings: Settings, environ: Mapping[str, str] = os.environ) ->
 def start(settings: Settings, progress: Progress = unheard) -> None:
     """After `prepare`. Raises Conflict where it runs with other settings, StartFailed with a taken port or the last
     lines of what does not start; what did not run before does not run then."""
-    running = status(settings)
+    running = settled_status(settings)
     if running.running:
         require_same(settings, running)
         _await_ready(settings, progress)

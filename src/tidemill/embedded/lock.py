@@ -23,8 +23,11 @@ def take_lock(settings: Settings) -> None:
 
 
 def is_locked(settings: Settings) -> bool:
-    """Whether a supervisor lives. Raises NotFound where nothing was prepared."""
-    lock = _open(settings)
+    """Whether a supervisor lives."""
+    try:
+        lock = _open(settings)
+    except NotFound:
+        return False
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -16,7 +16,7 @@ from tidemill.embedded.credentials import ensure_credentials, nats_file, read_cr
 from tidemill.embedded.mongo_dir import prepare_mongo_dir
 from tidemill.embedded.parts import Parts, Progress, find_parts, install_parts, unheard
 from tidemill.embedded.parts.objects import objects_dir
-from tidemill.embedded.status import require_same, status
+from tidemill.embedded.status import require_same, settled_status
 from tidemill.embedded.tree import NATS_CONFIG
 from tidemill.lib.settings import Settings
 
@@ -30,7 +30,7 @@ class DiskFull(TidemillError):
 def prepare(settings: Settings, progress: Progress = unheard, environ: Mapping[str, str] = os.environ) -> Parts:
     """Raises PartMissing, InstallFailed, BadRequest, DiskFull, DeployFailed (what an operator added to the edge), and
     Conflict where the platform runs with other settings. Where it runs with these, everything is there already."""
-    running = status(settings)
+    running = settled_status(settings)
     if running.running:
         require_same(settings, running)
         return find_parts(settings, environ)

@@ -154,6 +154,16 @@ def test_a_stop_ends_everything_and_a_start_brings_it_back(stack: Platform, stop
         assert kept.find_one({"_id": 2}) == {"_id": 2, "kept": True}
 
 
+def test_a_start_during_a_stop_waits_for_it(stack: Platform) -> None:
+    """`down` in one shell and `up` in another: in the end it runs."""
+    supervisor = launch.status(stack.settings).pid
+    assert supervisor
+    os.kill(supervisor, signal.SIGTERM)
+    stack.start()
+    now = launch.status(stack.settings)
+    assert now.ready and now.pid != supervisor
+
+
 def test_another_address_opens_the_gateway_only(platform_settings: Settings) -> None:
     """TIDEMILL_BIND moves what callers reach; the servers that keep data stay on loopback, and all still meet."""
     elsewhere = replace(platform_settings, bind_host="127.0.0.2")
