@@ -1,13 +1,12 @@
-"""A function's objects in one S3 bucket. Errors of the driver end here: Unavailable, NotFound, TooLarge, Unavailable come out."""
+"""A function's objects in one S3 bucket. Errors of the driver end here: Unavailable, NotFound, TooLarge come out."""
 
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Protocol
 
-from tidemill.contract.errors import BadRequest, NotFound, TooLarge, Unavailable
+from tidemill.contract.errors import BadRequest, TooLarge, Unavailable
 from tidemill.lib.outages import s3_errors
 
 if TYPE_CHECKING:
@@ -52,13 +51,11 @@ class S3Objects:
         self._bucket = bucket
 
     def put(self, key: str, data: bytes, *, content_type: str) -> None:
-        with suppress(NotFound):
-            return self._put(key, data, content_type)
+        if self._put(key, data, content_type):
+            return
         self._make_bucket()
-        try:
-            self._put(key, data, content_type)
-        except NotFound as error:
-            raise Unavailable(f"bucket {self._bucket} is made and removed at once") from error
+        if not self._put(key, data, content_type):
+            raise Unavailable(f"bucket {self._bucket} is made and removed at once")
 
     def get(self, key: str, *, max_bytes: int) -> bytes:
         with s3_errors(key):
@@ -75,10 +72,18 @@ class S3Objects:
         with s3_errors(key):
             self._client.remove_object(self._bucket, key)
 
-    def _put(self, key: str, data: bytes, content_type: str) -> None:
-        """Raises NotFound where the bucket is missing."""
+    def _put(self, key: str, data: bytes, content_type: str) -> bool:
+        """False where the bucket is missing."""
+        from minio import S3Error
+
         with s3_errors(key):
-            self._client.put_object(self._bucket, key, BytesIO(data), len(data), content_type=content_type)
+            try:
+                self._client.put_object(self._bucket, key, BytesIO(data), len(data), content_type=content_type)
+            except S3Error as error:
+                if error.code != "NoSuchBucket":
+                    raise
+                return False
+        return True
 
     def _make_bucket(self) -> None:
         from minio import S3Error
