@@ -1,11 +1,13 @@
 """invoke, synchronous and queued, and calls."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.conftest import Tidemill
 from tests.unit.cli.gateway import World
+from tidemill.cli.events import KINDS
 
 QUEUED = {"call_id": "call-1", "state": "queued"}
 RETRYING = {
@@ -61,6 +63,13 @@ def test_method_path_query_and_headers(tidemill: Tidemill, world: World) -> None
     assert (headers["X-One"], headers["X-Two"], headers["Content-Type"]) == ("1", "a=b", "text/css")
 
 
+def test_a_headers_case_does_not_matter(tidemill: Tidemill, world: World) -> None:
+    """A content type given in lower case replaces the default instead of being a second one."""
+    tidemill("invoke", "hello", "-d", "{}", "-H", "content-type: application/json")
+    found = [value for name, value in world.received[0][0].items() if name.lower() == "content-type"]
+    assert found == ["application/json"]
+
+
 def test_the_body_from_a_file(tidemill: Tidemill, world: World, project: Path) -> None:
     """--file FILE and --data @FILE read it; a file that is not there is wrong use."""
     (project / "body").write_bytes(b"in file")
@@ -68,6 +77,27 @@ def test_the_body_from_a_file(tidemill: Tidemill, world: World, project: Path) -
     tidemill("invoke", "hello", "--data", "@body")
     assert [body for _, body in world.received] == [b"in file", b"in file"]
     assert tidemill("invoke", "hello", "--file", "nothing").code == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sample_events(tidemill: Tidemill, world: World, kind: str) -> None:
+    """What a connector sends, without reading standard input; a given body and given headers take the sample's
+    place."""
+    assert tidemill("invoke", "hello", "--event", kind, stdin=b"not read").code == 0
+    headers, body = world.received[0]
+    assert headers["X-Connector"] == f"{kind}-connector"
+    assert body == b"" if kind == "cron" else json.loads(body)
+    tidemill("invoke", "hello", "--event", kind, "--data", "mine", "-H", "X-Connector=other")
+    headers, body = world.received[1]
+    assert (headers["X-Connector"], body) == ("other", b"mine")
+
+
+def test_an_unknown_event_names_those_there_are(tidemill: Tidemill, world: World) -> None:
+    """And the option's help lists the same."""
+    done = tidemill("invoke", "hello", "--event", "fax")
+    assert done.code == 2
+    assert all(kind in done.err for kind in KINDS)
+    assert all(kind in tidemill("invoke", "--help").out for kind in KINDS)
 
 
 def test_a_functions_error_is_exit_code_1_and_its_body_is_printed(tidemill: Tidemill, world: World) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +25,9 @@ def invoke(
     data: Annotated[str | None, typer.Option("--data", "-d", help="The body; @FILE reads a file.")] = None,
     file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="The body; - is input.")] = None,
     header: Annotated[list[str] | None, typer.Option("--header", "-H", metavar="NAME=VALUE")] = None,
+    event: Annotated[
+        str | None, typer.Option("--event", metavar="KIND", help="A sample event: cron, kafka, nats, s3 or sqs.")
+    ] = None,
     method: Annotated[str, typer.Option("--method", "-m", help="HTTP method.")] = "POST",
     query: Annotated[list[str] | None, typer.Option("--query", "-q", metavar="NAME=VALUE")] = None,
     path: Annotated[str, typer.Option("--path", help="Path behind the function's name.")] = "",
@@ -35,12 +40,20 @@ def invoke(
     as_json: options.Json = False,
 ) -> None:
     """Call a function; the body comes from --data, --file or standard input."""
+    from httpx import Headers
+
     from tidemill.cli.client import failure_of
     from tidemill.cli.following import follow
 
     output = Output(as_json=as_json)
-    body = _body(data, file)
-    sent = {"Content-Type": content_type or "text/plain", **_headers(header)}
+    sent = Headers({"Content-Type": "text/plain"})  # as with any HTTP client, the case of a name does not matter
+    if event is None:
+        body = _body(data, file)
+    else:
+        body, event_headers = _event(event, data, file)
+        sent.update(event_headers)
+    sent.update({"Content-Type": content_type} if content_type else {})
+    sent.update(_headers(header))
     queued = asynchronous or wait
     if queued and method.upper() != "POST":
         raise BadUsage("a queued call is always a POST")
@@ -83,6 +96,17 @@ def _body(data: str | None, file: Path | None) -> bytes:
     if file is None and sys.stdin.isatty():
         return b""
     return sys.stdin.buffer.read()
+
+
+def _event(kind: str, data: str | None, file: Path | None) -> tuple[bytes, Mapping[str, str]]:
+    """The sample's body, unless the user gives one, and its headers."""
+    from tidemill.cli.events import KINDS, sample_event
+
+    if kind not in KINDS:
+        raise BadUsage(f"there is no sample event {kind}", hint=f"there are: {', '.join(KINDS)}")
+    event = sample_event(kind, datetime.now(UTC))
+    given = data is not None or file is not None
+    return (_body(data, file) if given else event.body), event.headers
 
 
 def _headers(given: list[str] | None) -> dict[str, str]:
