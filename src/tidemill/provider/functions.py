@@ -22,6 +22,7 @@ from tidemill.provider.plan import (
     Plan,
     Put,
     Remember,
+    Route,
     Start,
     Step,
     plan_deploy,
@@ -32,7 +33,7 @@ from tidemill.provider.plan import (
 )
 from tidemill.provider.records import FunctionRecord
 from tidemill.provider.routing import Live, Routing
-from tidemill.provider.store import RecordStore
+from tidemill.provider.store import Document, RecordStore
 
 Clock = Callable[[], datetime]
 
@@ -79,6 +80,16 @@ class Functions:
         found = (live for ref, live in self._routing.live.items() if namespace in (None, ref.namespace))
         return sorted(found, key=lambda live: str(live.record.ref))
 
+    def require_loaded(self) -> None:
+        """Raises Unavailable before the first reconcile."""
+        if not self.loaded:
+            raise Unavailable("the platform is starting: functions are being brought back", retry_after_s=1)
+
+    @property
+    def edge_is_behind(self) -> bool:
+        """The edge could not be told of the newest change yet."""
+        return self._routing.dirty
+
     async def deploy(self, deployment: FunctionDeployment, *, must_exist: bool = False) -> FunctionRecord:
         """Returns when the new version serves every call; where that fails the old one goes on untouched. Raises
         BadRequest, RouteClash, FunctionNotFound (`must_exist`), DeployFailed with the reason, Unavailable."""
@@ -102,7 +113,12 @@ class Functions:
         async with self._locks[ref]:
             live = self.get(ref)
             self._store.require_reachable()
-            await self._change(ref, plan_scale(live.record, replicas=replicas, current_slots=live.slots))
+            try:
+                await self._change(ref, plan_scale(live.record, replicas=replicas, current_slots=live.slots))
+            except BaseException:
+                if self._routing.get(ref) is not live:
+                    await self._deployer.attempt((Route(ref, live.record, live.slots),))
+                raise
         self._log.info("scaled", function=str(ref), replicas=replicas)
 
     async def resize(self, ref: FunctionRef, wanted: int) -> None:
@@ -126,7 +142,7 @@ class Functions:
         """Everything that is recorded is put and routed again, what nobody asked for is dropped. Raises Unavailable
         where the record or the backend cannot be reached."""
         documents = await self._store.all()
-        records = [FunctionRecord.from_document(document) for document in documents.values()]
+        records = [record for key, document in documents.items() if (record := self._read(key, document))]
         records = await asyncio.gather(*(self._refreshed(record, records) for record in records))
         for record in records:
             await self._restore(record)
@@ -140,13 +156,14 @@ class Functions:
         lost = [
             live
             for live in self._routing.live.values()
-            if any((live.record.spec.ref, live.record.version, slot) not in present for slot in range(live.slots))
+            if not live.sockets
+            or any((live.record.spec.ref, live.record.version, slot) not in present for slot in range(live.slots))
         ]
         for live in lost:
             async with self._locks[live.record.ref]:
                 if self._routing.get(live.record.ref) is live:
                     self._log.warning("replicas lost", function=str(live.record.ref), version=live.record.version)
-                    await self._restore(live.record, slots=live.slots)
+                    await self._restore(live.record, slots=live.slots or None)
         if lost or self._routing.dirty:
             await self._tell_edge()
         for live in lost:
@@ -193,6 +210,16 @@ class Functions:
         async with self._locks[ref]:
             await self._deployer.later(later)
 
+    def _read(self, key: str, document: Document) -> FunctionRecord | None:
+        """None for a record that cannot be used any more: it must not keep the others from coming back."""
+        try:
+            record = FunctionRecord.from_document(document)
+            _ = record.tuning
+        except (KeyError, TypeError, ValueError, TidemillError) as error:
+            self._log.error("record cannot be read", function=key, error=f"{type(error).__name__}: {error}")
+            return None
+        return record
+
     async def _refreshed(self, record: FunctionRecord, all_records: list[FunctionRecord]) -> FunctionRecord:
         """The record with its environment and source in place: the platform's address or a secret may have changed,
         or somebody tidied a folder. Where that fails the record stays as it was."""
@@ -213,9 +240,17 @@ class Functions:
         return refreshed
 
     async def _restore(self, record: FunctionRecord, slots: int | None = None) -> None:
+        """Also a function that cannot be put stays known: it is shown, with no replica, and tried again."""
         slots = slots or max(1, record.replicas)
-        await self._deployer.run((Put(record.spec, slots),))
-        self._deployer.assign(record, slots)
+        try:
+            await self._deployer.run((Put(record.spec, slots),))
+        except Unavailable:
+            raise
+        except TidemillError as error:
+            self._log.error("could not put", function=str(record.ref), error=str(error))
+            self._routing.set(record.ref, Live(record, ()))
+        else:
+            self._deployer.assign(record, slots)
 
     async def _tell_edge(self) -> None:
         try:
@@ -228,7 +263,3 @@ class Functions:
         for ref, version in {(status.ref, status.version) for status in await self._backend.list()} - known:
             if not self._locks[FunctionRef.parse(ref)].locked():
                 await self._backend.drop(ref, version)
-
-    def require_loaded(self) -> None:
-        if not self.loaded:
-            raise Unavailable("the platform is starting: functions are being brought back", retry_after_s=1)

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from itertools import count
 
 from tidemill.contract.errors import Unavailable
 from tidemill.lib.log import Logger
+from tidemill.provider.backends.base import Backend
 from tidemill.provider.functions import Functions
 from tidemill.provider.namespaces import Namespaces
 
 START_RETRY_S = 0.1
-LOOK_S = 1.0
-"""How long a spawner that restarted goes unnoticed at most; one short question over a unix socket."""
+LOOK_S = 0.25
+"""How long a spawner that restarted goes unnoticed at most: a look at its epoch costs a microsecond."""
+LOOKS_BETWEEN_CHECKS = 40
+"""Now and then everything is compared, whatever the epoch says."""
 
 
 class Keeper:
     """Runs until cancelled."""
 
-    def __init__(self, *, functions: Functions, namespaces: Namespaces, log: Logger) -> None:
+    def __init__(self, *, functions: Functions, namespaces: Namespaces, backend: Backend, log: Logger) -> None:
         self._functions = functions
         self._namespaces = namespaces
+        self._backend = backend
         self._log = log
 
     async def run(self) -> None:
+        epoch = self._backend.epoch()
         await self._bring_back()
-        while True:
+        for look in count(1):
             await asyncio.sleep(LOOK_S)
-            try:
-                await self._functions.heal()
-            except Unavailable:
+            newest = self._backend.epoch()
+            if newest == epoch and not self._functions.edge_is_behind and look % LOOKS_BETWEEN_CHECKS:
                 continue
+            with suppress(Unavailable):
+                await self._functions.heal()
+                epoch = newest
 
     async def _bring_back(self) -> None:
         """Waits for the broker and the spawner, however long they take."""

@@ -78,6 +78,7 @@ def _join(
     builds.sweep()
     backend = ProcessBackend(
         spawner=spawner,
+        spawner_socket=settings.socket("spawner"),
         builds=builds,
         environments=environments,
         secrets=secrets,
@@ -112,7 +113,7 @@ def _join(
     app = make_app(routes=routes, functions=functions, credentials=credentials, log=log)
     return [
         serve(app, settings.socket("control"), end_streams=logs.end, log=log),
-        Keeper(functions=functions, namespaces=namespaces, log=log).run(),
+        Keeper(functions=functions, namespaces=namespaces, backend=backend, log=log).run(),
         Scaler(functions=functions, traffic=traffic, background=background, log=log).run(),
     ]
 

@@ -62,6 +62,7 @@ class TestProcessBackend(BackendConformance):
         async with SpawnerClient(spawner.socket("spawner")) as client:
             backend = ProcessBackend(
                 spawner=client,
+                spawner_socket=spawner.socket("spawner"),
                 builds=builds,
                 environments=environments,
                 secrets=secrets,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NoReturn
+
+import pytest
 
 from tests.unit.provider.conftest import Provider
+from tidemill.contract.errors import DeployFailed, Unavailable
 from tidemill.contract.names import FunctionRef
 from tidemill.lib.log import Logger
 from tidemill.provider.background import Background
@@ -83,6 +87,52 @@ async def test_a_function_that_cannot_be_prepared_does_not_hold_up_the_others(pr
     functions = restarted(provider, provider.background)
     await functions.reconcile()
     assert [str(live.record.ref) for live in functions.all()] == ["hello.openfaas-fn", "other.openfaas-fn"]
+
+
+async def test_a_record_that_cannot_be_read_does_not_hold_up_the_others(provider: Provider) -> None:
+    """It is logged and left alone."""
+    await provider.deploy()
+    await provider.store.put("odd.openfaas-fn", {"deployment": {}})
+    functions = restarted(provider, provider.background)
+    await functions.reconcile()
+    assert [str(live.record.ref) for live in functions.all()] == ["hello.openfaas-fn"]
+    assert b"odd.openfaas-fn" in provider.log.getvalue()
+    assert "odd.openfaas-fn" in await provider.store.all()
+
+
+async def test_a_function_that_cannot_be_put_is_tried_again(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile it is shown with no replica, and the others are served."""
+
+    async def refuse(*_: object) -> NoReturn:
+        raise DeployFailed("the interpreter is gone")
+
+    await provider.deploy()
+    provider.backend.restart()
+    functions = restarted(provider, provider.background)
+    with monkeypatch.context() as broken:
+        broken.setattr(provider.backend, "put", refuse)
+        await functions.reconcile()
+    assert functions.get(HELLO).slots == 0
+    await functions.heal()
+    assert functions.get(HELLO).slots == 1
+
+
+async def test_a_scaling_that_cannot_be_recorded_is_taken_back(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is shown is what a restart would bring back."""
+
+    async def refuse(*_: object) -> NoReturn:
+        raise Unavailable
+
+    await provider.deploy()
+    monkeypatch.setattr(provider.store, "put", refuse)
+    with pytest.raises(Unavailable):
+        await provider.functions.scale(HELLO, 3)
+    assert provider.functions.get(HELLO).record.replicas == 1
+    assert len(provider.traffic.targets[HELLO].servers) == 1
 
 
 async def test_a_spawner_that_restarted_is_told_everything_again(provider: Provider) -> None:

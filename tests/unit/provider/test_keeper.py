@@ -24,7 +24,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def keeping(provider: Provider) -> AsyncIterator[None]:
     log = Logger("control", stream=provider.log)
-    task = asyncio.create_task(Keeper(functions=provider.functions, namespaces=provider.namespaces, log=log).run())
+    keeper = Keeper(functions=provider.functions, namespaces=provider.namespaces, backend=provider.backend, log=log)
+    task = asyncio.create_task(keeper.run())
     try:
         yield
     finally:

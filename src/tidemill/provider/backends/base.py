@@ -15,6 +15,10 @@ class Backend(Protocol):
     The verbs are those of contract/replicas.py. Every one raises Unavailable where the backend cannot be reached.
     """
 
+    def epoch(self) -> object:
+        """Changes when the backend starts anew and so has forgotten everything. Costs nothing to ask."""
+        ...
+
     async def pin(self, image: str) -> str:
         """What the image's name stands for now, under a name that never moves. Raises BadRequest where it is not
         here."""

@@ -23,8 +23,12 @@ class MemoryBackend:
     tags: dict[str, str] = field(default_factory=dict)
     """Names that move: tag → image."""
     reachable: bool = True
+    restarts: int = 0
     puts: dict[tuple[str, str], list[ReplicaStatus]] = field(default_factory=dict)
     _reasons: dict[tuple[str, str], str | None] = field(default_factory=dict)
+
+    def epoch(self) -> object:
+        return self.restarts
 
     async def pin(self, image: str) -> str:
         pinned = self.tags.get(image, image)
@@ -80,6 +84,7 @@ class MemoryBackend:
     def restart(self) -> None:
         """Plays a spawner that died and came back: it knows nothing."""
         self.puts.clear()
+        self.restarts += 1
 
     def _change(
         self, spec: ReplicaSpec, slot: int, *, state: str, reason: str | None, pid: int | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Collection
 from compileall import compile_dir
@@ -45,6 +46,7 @@ class ProcessBackend:
         self,
         *,
         spawner: Spawner,
+        spawner_socket: Path,
         builds: Builds,
         environments: Environments,
         secrets: SecretStore,
@@ -54,6 +56,7 @@ class ProcessBackend:
         s3_endpoint: str,
     ) -> None:
         self._spawner = spawner
+        self._spawner_socket = spawner_socket
         self._builds = builds
         self._environments = environments
         self._secrets = secrets
@@ -61,6 +64,14 @@ class ProcessBackend:
         self._functions_dir = functions_dir
         self._gateway_url = gateway_url
         self._s3_endpoint = s3_endpoint
+
+    def epoch(self) -> object:
+        """The spawner's socket, which it makes anew at its start."""
+        try:
+            found = os.stat(self._spawner_socket)
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_ctime_ns
 
     async def pin(self, image: str) -> str:
         source = await asyncio.to_thread(self._builds.resolve, image)
