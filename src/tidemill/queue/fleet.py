@@ -21,8 +21,10 @@ from tidemill.queue.worker import Worker, consumer_name, function_of
 TOTAL_AT_ONCE = 256
 """Calls under way in one worker; bounds its memory, and what a busy function can take from others."""
 SHARE_EVERY_S = 1.0
-BURY_EVERY_S = 10.0
-REMOVED_GRACE_S = 30.0
+LOOK_FOR_GONE_EVERY_S = 10.0
+BURY_EVERY_S = 2.0
+"""While there is something to bury."""
+REMOVED_GRACE_S = 10.0
 """A function that is deployed again within this keeps its jobs (`faas-cli deploy --replace` removes it first)."""
 BURIALS_AT_ONCE = 16
 
@@ -54,13 +56,16 @@ class Fleet:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(SHARE_EVERY_S):
                         await self._changed.wait()
+                if self._changed.is_set():
+                    bury_at = 0.0
                 self._changed.clear()
                 self._agree()
                 self._share()
                 if self._directory.listings and time.monotonic() >= bury_at:
                     with suppress(Unavailable):
                         await self._bury()
-                    bury_at = time.monotonic() + BURY_EVERY_S
+                    pause_s = BURY_EVERY_S if self._gone_since else LOOK_FOR_GONE_EVERY_S
+                    bury_at = time.monotonic() + pause_s
         finally:
             tasks = [work.task for work in self._work.values()]
             for task in tasks:
