@@ -107,8 +107,10 @@ class Environments:
     async def _install(self, wanted: Wanted, progress: Progress) -> Environment:
         building = await asyncio.to_thread(self._prepare, wanted)
         try:
-            await self._uv_run(["venv", "--python", _interpreter(), str(building / "env")], building, progress)
-            await self._uv_run(_install_arguments(building, wanted), building, progress)
+            await self._uv_run(
+                ["venv", "--python", _interpreter(), str(building / "env")], building, wanted, progress
+            )
+            await self._uv_run(_install_arguments(building, wanted), building, wanted, progress)
             await asyncio.to_thread(self._commit, building, wanted)
         finally:
             await asyncio.to_thread(shutil.rmtree, building, True)
@@ -123,7 +125,8 @@ class Environments:
         building.chmod(0o755)
         (building / "requirements.txt").write_text(wanted.requirements)
         shutil.copyfile(RUNTIME_LOCK, building / "runtime.lock")
-        self._privileges.give_to_builder(building, self._cache)
+        self._privileges.give_to_installer(building, foreign_code=wanted.from_source)
+        self._privileges.give_to_installer(self._cache, foreign_code=False)
         return building
 
     def _commit(self, building: Path, wanted: Wanted) -> None:
@@ -134,9 +137,9 @@ class Environments:
         (env / META_FILE).write_text(json.dumps({"preload": preload, "requirements": wanted.requirements}))
         env.rename(self._dir / wanted.hash)
 
-    async def _uv_run(self, arguments: list[str], building: Path, progress: Progress) -> None:
-        # A build that may run foreign code gets a cache of its own: it must not reach into others' packages.
-        cache = building / "cache" if "--no-build" not in arguments and arguments[0] == "pip" else self._cache
+    async def _uv_run(self, arguments: list[str], building: Path, wanted: Wanted, progress: Progress) -> None:
+        # What may run foreign code gets a cache of its own, and as root a user that cannot write to the other one.
+        cache = building / "cache" if wanted.from_source else self._cache
         process = await asyncio.create_subprocess_exec(
             str(self._uv), *arguments, "--cache-dir", str(cache), "--no-config", "--color", "never",
             "--link-mode", self._privileges.link_mode,
@@ -145,7 +148,7 @@ class Environments:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            **self._privileges.builder_arguments(),
+            **self._privileges.installer_arguments(foreign_code=wanted.from_source),
         )  # fmt: skip
         lines: list[str] = []
         try:

@@ -18,7 +18,9 @@ from tidemill.lib.log import Logger
 FIRST_UID = 500_000
 """Above what distributions hand out (regular users, the first subordinate ranges), below systemd's containers."""
 UIDS = 24_000
-BUILDER_UID = FIRST_UID - 1
+INSTALLER_UID = FIRST_UID - 1
+FOREIGN_UID = FIRST_UID - 2
+"""Runs the build steps of source distributions, which are their authors' code."""
 
 
 class Privileges:
@@ -46,21 +48,22 @@ class Privileges:
     def function_uid(self, ref: FunctionRef, taken: Collection[int]) -> int | None:
         return allocate_uid(ref, taken) if self.separate else None
 
-    def builder_arguments(self) -> dict[str, Any]:
+    def installer_arguments(self, *, foreign_code: bool) -> dict[str, Any]:
         """For `create_subprocess_exec`: the user under which packages are installed."""
-        return {"user": BUILDER_UID, "group": BUILDER_UID, "extra_groups": ()} if self.separate else {}
+        uid = _installer(foreign_code)
+        return {"user": uid, "group": uid, "extra_groups": ()} if self.separate else {}
 
     @property
     def link_mode(self) -> str:
-        """How packages come from the installer's cache: a hard link would leave the builder's hand on the file."""
+        """How packages come from the installer's cache: a hard link would leave the installer's hand on the file."""
         return "copy" if self.separate else "hardlink"
 
-    def give_to_builder(self, *folders: Path) -> None:
-        """The folders and the files directly in them."""
+    def give_to_installer(self, folder: Path, *, foreign_code: bool) -> None:
+        """The folder and the files directly in it."""
         if self.separate:
-            for folder in folders:
-                for path in (folder, *folder.iterdir()):
-                    os.chown(path, BUILDER_UID, BUILDER_UID, follow_symlinks=False)
+            uid = _installer(foreign_code)
+            for path in (folder, *folder.iterdir()):
+                os.chown(path, uid, uid, follow_symlinks=False)
 
     def take_back(self, folder: Path) -> None:
         """What a build made belongs to the platform from here on: nobody else can change it."""
@@ -92,3 +95,7 @@ def unreachable_part(folder: Path) -> Path | None:
         if part.is_dir() and not part.stat().st_mode & stat.S_IXOTH:
             return part
     return None
+
+
+def _installer(foreign_code: bool) -> int:
+    return FOREIGN_UID if foreign_code else INSTALLER_UID

@@ -53,8 +53,16 @@ def test_without_root_everything_has_one_user(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     privileges = Privileges.detect(tmp_path, log=Logger("x", stream=io.BytesIO()))
     assert privileges.function_uid(REFS[0], ()) is None
-    assert privileges.builder_arguments() == {}
+    assert privileges.installer_arguments(foreign_code=True) == {}
     assert privileges.may_run_foreign_builds
+
+
+def test_foreign_code_has_a_user_of_its_own() -> None:
+    """It can write neither to the shared cache nor to a function's files."""
+    privileges = Privileges(separate=True)
+    users = {privileges.installer_arguments(foreign_code=foreign)["user"] for foreign in (True, False)}
+    assert len(users) == 2
+    assert all(uid < FIRST_UID for uid in users)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
