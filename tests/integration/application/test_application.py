@@ -38,7 +38,7 @@ def application(stack: Platform) -> Iterator[Platform]:
         wire = function.deployment("image").as_wire()
         fields = {key: value for key, value in wire.items() if key not in ("service", "image")}
         fields["envVars"] = {**fields["envVars"], "job_lease": f"{LEASE_S}s"}
-        stack.deploy(ROOT / function.handler, name=name, **fields)
+        stack.deploy(ROOT / "functions" / name, name=name, **fields)
     yield stack
     for name in functions:
         stack.remove(name)
@@ -56,10 +56,15 @@ def upload(http: httpx.Client, item_id: str | None = None, data: bytes = PHOTO) 
     return http.post("/upload", params=query, content=data, headers={"Content-Type": "image/jpeg"})
 
 
-def ended(http: httpx.Client, item_id: str) -> dict[str, Any] | None:
-    answer = http.get(f"/items/{item_id}")
-    found: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
-    return found if found.get("status") in ("processed", "failed") else None
+def outcome(http: httpx.Client, item_id: str, *, timeout_s: float = 30) -> dict[str, Any]:
+    """The item, once it is processed or failed."""
+
+    def look() -> dict[str, Any]:
+        answer = http.get(f"/items/{item_id}")
+        found: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
+        return found if found.get("status") in ("processed", "failed") else {}
+
+    return wait_until(look, f"item {item_id} is processed or failed", timeout_s=timeout_s)
 
 
 def in_progress(http: httpx.Client) -> bool:
@@ -87,7 +92,7 @@ def test_the_demonstration_ends_well(application: Platform) -> None:
 def test_items_can_be_read_in_three_ways(http: httpx.Client) -> None:
     """By id, in pages and by GraphQL, with the same facts."""
     item_id = upload(http).json()["id"]
-    item = wait_until(lambda: ended(http, item_id), "the item is processed")
+    item = outcome(http, item_id)
     listed = http.get("/items", params={"limit": 100, "status": "processed"}).json()["items"]
     assert item in listed
     query = "query($id: ID!) { item(id: $id) { id status image { sha256 } } }"
@@ -131,7 +136,7 @@ def test_an_upload_may_be_a_form(http: httpx.Client) -> None:
     answer = http.post("/upload", data={"id": item_id}, files={"photo": ("cat.jpg", PHOTO, "image/jpeg")})
     assert (answer.status_code, answer.json()) == (202, {"id": item_id, "status": "queued"})
     assert answer.headers["Location"] == f"/items/{item_id}"
-    assert wait_until(lambda: ended(http, item_id), "the item is processed")["status"] == "processed"
+    assert outcome(http, item_id)["status"] == "processed"
 
 
 def test_the_same_upload_many_times_at_once_is_one_job(http: httpx.Client) -> None:
@@ -141,7 +146,7 @@ def test_the_same_upload_many_times_at_once_is_one_job(http: httpx.Client) -> No
         answers = list(pool.map(lambda _: upload(http, item_id), range(8)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.headers["X-Job-Call-Id"] for answer in answers}) == 1
-    item = wait_until(lambda: ended(http, item_id), "the item is processed")
+    item = outcome(http, item_id)
     assert (item["status"], item["effects"], item["attempts"]) == ("processed", 1, 1)
     assert upload(http, item_id, (PHOTOS / "rocket.webp").read_bytes()).status_code == 409
 
@@ -157,7 +162,7 @@ def test_workers_killed_in_mid_job_lose_and_double_nothing(application: Platform
             for pid in replicas(application, "process-job"):
                 os.kill(pid, signal.SIGKILL)
         ids = [answer.result().json()["id"] for answer in answers]
-    items = [wait_until(lambda item_id=item_id: ended(http, item_id), "it ends", timeout_s=90) for item_id in ids]
+    items = [outcome(http, item_id, timeout_s=90) for item_id in ids]
     assert {item["status"] for item in items} == {"processed"}
     assert {item["effects"] for item in items} == {1}
     assert max(item["attempts"] for item in items) > 1, "no replica was killed in mid-job"
@@ -174,6 +179,6 @@ def test_jobs_outlast_a_server_that_dies(application: Platform, http: httpx.Clie
     assert meanwhile.status_code in (202, 500, 503)
     assert meanwhile.headers["X-Call-Id"]
     application.await_ready()
-    items = [wait_until(lambda item_id=item_id: ended(http, item_id), "it ends", timeout_s=90) for item_id in ids]
+    items = [outcome(http, item_id, timeout_s=90) for item_id in ids]
     assert {(item["status"], item["effects"]) for item in items} == {("processed", 1)}
     wait_until(lambda: upload(http).status_code == 202, "uploads are taken again")

@@ -196,7 +196,7 @@ def without(header: str) -> Spoil:
             status, headers, body = real(*request)
             return status, {name: value for name, value in headers.items() if name != header}, body
 
-        application.answer = cut  # type: ignore[method-assign]
+        application.answer = cut  # type: ignore[method-assign, assignment]
 
     return spoil
 
@@ -211,11 +211,18 @@ def never_burying(application: Application) -> None:
 
 def forgetting_keys(application: Application) -> None:
     real = application.queue.call_later
-    application.queue.call_later = lambda *a, key, **k: real(*a, key=key + uuid4().hex, **k)  # type: ignore[method-assign]
+
+    def call_later(function: str, body: Any, *, key: str) -> str:
+        return real(function, body, key=key + uuid4().hex)
+
+    application.queue.call_later = call_later  # type: ignore[method-assign]
 
 
 def failing_everything(application: Application) -> None:
-    application.objects.get = lambda key, max_bytes: b"rubbish"  # type: ignore[method-assign]
+    def get(key: str, *, max_bytes: int) -> bytes:
+        return b"rubbish"
+
+    application.objects.get = get  # type: ignore[method-assign]
 
 
 def counting_twice(application: Application) -> None:
@@ -239,7 +246,7 @@ def answering(path: str, status: int, body: bytes) -> Spoil:
             _, headers, _ = answer = real(method, url, *rest)
             return (status, headers, body) if url.startswith(path) else answer
 
-        application.answer = other  # type: ignore[method-assign]
+        application.answer = other  # type: ignore[method-assign, assignment]
 
     return spoil
 
