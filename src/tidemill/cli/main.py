@@ -91,6 +91,8 @@ def run(arguments: Sequence[str]) -> int:
             return BadUsage.exit_code
         command = getattr(getattr(error, "ctx", None), "command_path", "tidemill")
         return _tell(output, BadUsage(error.format_message(), hint=f"see: {command} --help"))
+    except OSError as error:  # a full disk, a folder that may not be written
+        return _tell(output, Failure(f"{error.filename}: {error.strerror}" if error.filename else str(error)))
     except (KeyboardInterrupt, Abort):
         return INTERRUPTED
 

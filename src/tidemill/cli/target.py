@@ -88,11 +88,13 @@ def saved_logins(path: Path) -> list[SavedLogin]:
 
 
 def save_login(path: Path, url: str, credentials: Credentials) -> None:
-    """Replaces the entry of this gateway and keeps everything else; the file is private to its owner."""
+    """Replaces the entry of this gateway and keeps everything else; the file is private to its owner. Raises BadUsage
+    where the file that is there cannot be understood: it is left as it is."""
     import os
 
     import yaml
 
+    saved_logins(path)
     content = (yaml.safe_load(path.read_text()) if path.is_file() else None) or {}
     token = base64.b64encode(f"{credentials.user}:{credentials.password}".encode()).decode()
     others = [entry for entry in content.get("auths") or [] if entry.get("gateway") != url]

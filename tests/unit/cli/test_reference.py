@@ -88,6 +88,14 @@ def test_wrong_use(tidemill: Tidemill, arguments: list[str], says: str) -> None:
     assert says in tidemill(*arguments, "--json").error["error"]
 
 
+def test_what_the_machine_refuses(tidemill: Tidemill, project: Path) -> None:
+    """A file where a folder is needed: the path and the system's reason, no traceback."""
+    (project / "functions").write_text("")
+    done = tidemill("new", "fresh", "--handler", "functions/fresh")
+    assert done.code == 1
+    assert done.err.startswith("error: ") and "functions" in done.err
+
+
 def test_no_arguments_is_a_request_for_help(tidemill: Tidemill) -> None:
     """The commands are shown; the exit code still says that nothing was done."""
     done = tidemill()

@@ -75,6 +75,9 @@ def test_tokens_and_broken_files(tmp_path: Path) -> None:
     file.write_text("auths: [1]\n")
     with pytest.raises(BadUsage, match=r"config\.yml"):
         saved_logins(file)
+    with pytest.raises(BadUsage, match=r"config\.yml"):
+        save_login(file, "http://a", Credentials("u", "p"))
+    assert file.read_text() == "auths: [1]\n"
 
 
 def test_the_local_password_goes_nowhere_else(tmp_path: Path) -> None:
