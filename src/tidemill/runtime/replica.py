@@ -33,6 +33,8 @@ from tidemill.runtime.wire import ForkOrder, Report
 OVERDUE_MARGIN_S = 1.0
 """Past `exec_timeout`, so that the edge has given up on the call, and a stream has ended itself, before the replica
 gives up on it."""
+REASON_CHARS = 1000
+"""Of why it cannot start; the log has all of it."""
 LAST_BYTES_S = 0.25
 """For the answers of the other calls to leave, where a stuck one keeps the server from ending by itself."""
 
@@ -102,4 +104,4 @@ def _report(status: int, report: Report) -> None:
 
 def _last_line(error: BaseException) -> str:
     """As the last line of a traceback."""
-    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1][:REASON_CHARS]

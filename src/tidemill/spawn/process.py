@@ -17,6 +17,9 @@ from tidemill.spawn.log_files import OutputPump, open_pipe
 from tidemill.spawn.usage import Meter
 from tidemill.spawn.zygotes import Child, Zygote
 
+REPORT_BYTES = 64 * 1024
+"""Longest report."""
+
 
 class Owner(Protocol):
     """Who is told. `exited` comes once and last."""
@@ -47,7 +50,7 @@ class Process:
         pipes = {name: open_pipe() for name in ("stdout", "stderr", "status")}
         theirs = [listener.fileno(), *(writing for _, writing in pipes.values())]
         try:
-            zygote.fork(self.order, theirs, Child(self._forked, self._fork_failed, self._exited))
+            zygote.fork(self.order, theirs, Child(self._forked, self._exited))
         except BaseException:
             for reading, _ in pipes.values():
                 os.close(reading)
@@ -67,7 +70,6 @@ class Process:
         ]
         self._status = pipes["status"][0]
         os.set_blocking(self._status, False)
-        self._loop.add_reader(self._status, self._hear)
 
     def send(self, number: int) -> None:
         """A signal; one that comes before the fork is done is kept for it."""
@@ -89,9 +91,7 @@ class Process:
         signals, self._signals = self._signals, []
         for number in signals:
             self.send(number)
-
-    def _fork_failed(self, reason: str) -> None:
-        self._exited(reason)
+        self._loop.add_reader(self._status, self._hear)  # not before: whoever hears "ready" wants to know the pid
 
     def _exited(self, reason: str) -> None:
         self._hear()  # its last words may still be in the pipes
@@ -108,14 +108,16 @@ class Process:
         if self._status < 0:
             return
         try:
-            data = os.read(self._status, 64 * 1024)
+            data = os.read(self._status, REPORT_BYTES)
         except BlockingIOError:
             return
         if not data:
             self._close_status()
         *lines, self._heard = (self._heard + data).split(b"\n")
+        self._heard = self._heard[:REPORT_BYTES]
         for line in lines:
-            self._owner.reported(self, Report.from_line(line))
+            with contextlib.suppress(ValueError, TypeError):  # the pipe is in reach of the function's own code
+                self._owner.reported(self, Report.from_line(line))
 
     def _close_status(self) -> None:
         self._loop.remove_reader(self._status)

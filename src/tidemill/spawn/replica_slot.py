@@ -147,12 +147,18 @@ class ReplicaSlot:
 
     def _fork(self) -> None:
         try:
-            process = Process(self._place.prepare(self.spec, self.number), self)
-            self._process = process
+            order = self._place.prepare(self.spec, self.number)
+        except OSError as error:
+            self.handle(CouldNotStart(f"no place for its process: {error}"))
+            return
+        process = Process(order, self)
+        try:
             process.fork(self._zygote, self._listener, self._place.append_output)
         except (OSError, ZygoteDown) as error:
-            self._process = None
-            self.handle(CouldNotStart(f"{type(error).__name__}: {error}"))
+            self._place.tidy(order)
+            self.handle(CouldNotStart(str(error)))
+        else:
+            self._process = process
 
     def reported(self, process: Process, report: Report) -> None:
         """What a process says on its status pipe."""

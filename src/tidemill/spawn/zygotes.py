@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,42 +30,39 @@ class ZygoteDown(Exception):
 
 @dataclass(slots=True)
 class Child:
-    """Whom to tell about one forked process; each is called at most once, `on_exited` last."""
+    """Whom to tell about one forked process; `on_exited` comes once and last, also where the fork failed."""
 
     on_forked: Callable[[int], None]
-    on_error: Callable[[str], None]
     on_exited: Callable[[str], None]
 
 
-@dataclass
 class Zygote:
     """One environment's zygote. Children of a dead one are told that they exited: the kernel ends them with it."""
 
-    name: str
-    python: str
-    preload: Sequence[str]
-    _children: dict[int, Child] = field(default_factory=dict)
-    _process: subprocess.Popen[bytes] | None = None
-    _channel: socket.socket | None = None
-    _closed: bool = False
-    _deaths: int = 0
-    _started_at: float = 0.0
-    _last_words: str = ""
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
+    def __init__(self, name: str, python: str, preload: Sequence[str]) -> None:
+        self.name = name
+        self._python = python
+        self._preload = preload
+        self._children: dict[int, Child] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._errors = -1
+        self._last_words = ""
+        self._closed = False
+        self._deaths = 0
+        self._started_at = 0.0
+        self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
         """Returns at once; orders wait until it has loaded its modules. Raises OSError: no such interpreter."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        errors_in, errors_out = os.pipe()
+        self._errors, errors_out = os.pipe()
         with theirs:
             try:
                 theirs.set_inheritable(True)
                 ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * MESSAGE_BYTES)
                 self._process = subprocess.Popen(
-                    [self.python, "-m", "tidemill.runtime.zygote", str(theirs.fileno()), *self.preload],
+                    [self._python, "-m", "tidemill.runtime.zygote", str(theirs.fileno()), *self._preload],
                     env=_environment(os.environ),
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
@@ -74,17 +71,16 @@ class Zygote:
                 )
             except OSError:
                 ours.close()
-                os.close(errors_in)
+                os.close(self._errors)
                 raise
             finally:
                 os.close(errors_out)
-        ours.setblocking(False)
         self._channel = ours
-        loop = asyncio.get_running_loop()
-        self._started_at = loop.time()
-        loop.add_reader(ours, self._listen)
-        os.set_blocking(errors_in, False)
-        loop.add_reader(errors_in, self._overhear, errors_in)
+        self._started_at = self._loop.time()
+        ours.setblocking(False)
+        self._loop.add_reader(ours, self._listen)
+        os.set_blocking(self._errors, False)
+        self._loop.add_reader(self._errors, self._overhear)
 
     def fork(self, order: ForkOrder, descriptors: Sequence[int], child: Child) -> None:
         """Raises ZygoteDown."""
@@ -118,7 +114,7 @@ class Zygote:
     def _tell(self, message: Mapping[str, Any]) -> None:
         if "loaded" in message:
             self._last_words = ""
-            _log.info("zygote ready", zygote=self.name, pid=self.pid, modules=message["loaded"])
+            _log.info("zygote ready", zygote=self.name, modules=message["loaded"])
             for module, reason in message["failed"].items():
                 _log.warning("module not preloaded", zygote=self.name, module=module, reason=reason)
         elif "exited" in message:
@@ -126,25 +122,28 @@ class Zygote:
         elif "pid" in message:
             self._children[message["forked"]].on_forked(message["pid"])
         else:
-            self._children.pop(message["forked"]).on_error(message["error"])
+            self._children.pop(message["forked"]).on_exited(message["error"])
 
     def _lost(self) -> None:
         assert self._channel is not None and self._process is not None
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._channel)
+        self._loop.remove_reader(self._channel)
         self._channel.close()
         self._channel = None
         self._process.kill()
         status = self._process.wait()
+        self._overhear()  # its last words may still be in the pipe
+        self._loop.remove_reader(self._errors)
+        os.close(self._errors)
+        reason = f"its zygote died: {self._last_words}" if self._last_words else "its zygote died"
         children, self._children = self._children, {}
         for child in children.values():
-            child.on_exited("its zygote died")
+            child.on_exited(reason)
         if not self._closed:
-            lived_s = loop.time() - self._started_at
+            lived_s = self._loop.time() - self._started_at
             self._deaths = self._deaths + 1 if lived_s < YOUNG_S else 1
             delay_s = 0.0 if self._deaths == 1 else min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** (self._deaths - 2))
             _log.error("zygote died", zygote=self.name, status=status, lived_s=round(lived_s, 1), again_in_s=delay_s)
-            loop.call_later(delay_s, self._start_again)
+            self._loop.call_later(delay_s, self._start_again)
 
     def _start_again(self) -> None:
         if self._closed:
@@ -154,17 +153,16 @@ class Zygote:
         except OSError as error:
             self._last_words = str(error)
             _log.error("zygote not started", zygote=self.name)
-            asyncio.get_running_loop().call_later(LONGEST_DELAY_S, self._start_again)
+            self._loop.call_later(LONGEST_DELAY_S, self._start_again)
 
-    def _overhear(self, errors: int) -> None:
+    def _overhear(self) -> None:
         """What it says on standard error; the last line is the reason that callers get while it does not run."""
         try:
-            data = os.read(errors, 64 * 1024)
+            data = os.read(self._errors, 64 * 1024)
         except BlockingIOError:
             return
         if not data:
-            asyncio.get_running_loop().remove_reader(errors)
-            os.close(errors)
+            self._loop.remove_reader(self._errors)  # or the end of the pipe would wake us for ever
         for line in data.decode(errors="replace").splitlines():
             if line.strip():
                 self._last_words = line.strip()

@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from tests.support.settings import settings_in
-from tests.support.waiting import wait_until
+from tests.support.waiting import eventually, wait_until
 from tidemill.contract.replicas import ReplicaSpec, ReplicaStatus
 from tidemill.lib.settings import Settings
 from tidemill.spawn.client import SpawnerClient
@@ -126,6 +126,17 @@ class Functions:
     async def now(self, slot: ReplicaStatus) -> ReplicaStatus:
         (found,) = [other for other in await self.client.list() if other.socket == slot.socket]
         return found
+
+    async def ready(self, slot: ReplicaStatus) -> ReplicaStatus:
+        """The slot once the spawner knows that its replica is ready, which may be after the first answer."""
+
+        async def found() -> ReplicaStatus | None:
+            now = await self.now(slot)
+            return now if now.state == "ready" else None
+
+        status = await eventually(found, "the replica is ready")
+        assert status is not None
+        return status
 
     def log(self, slot: ReplicaStatus) -> list[dict[str, Any]]:
         name, namespace = slot.ref.split(".")

@@ -20,8 +20,7 @@ async def test_connection_to_an_idle_slot_is_answered_by_a_fork(functions: Funct
     async with caller(slot) as http:
         answer = await http.get("/")
     assert (answer.status_code, answer.text) == (200, "hello")
-    after = await functions.now(slot)
-    assert after.state == "ready"
+    after = await functions.ready(slot)
     assert after.memory_bytes and after.cpu_seconds is not None and after.started_at
 
 
@@ -224,8 +223,7 @@ async def test_call_past_exec_timeout_costs_only_itself(functions: Functions) ->
             await stuck
     async with caller(slot) as http:
         assert (await http.get("/")).text != str(started.pid)
-    after = await functions.now(slot)
-    assert after.state == "ready" and after.pid != started.pid
+    assert (await functions.ready(slot)).pid != started.pid
     line = wait_until(lambda: functions.line(slot, "call past exec_timeout"), "the log names the call")
     assert line["call_id"] == "stuck-one"
 

@@ -78,7 +78,7 @@ async def test_function_that_can_start_again_does(functions: Functions, tmp_path
             return (await http.get("/")).status_code == 200
 
         await eventually(answered, "the function starts")
-    assert (await functions.now(slot)).state == "ready"
+    await functions.ready(slot)
 
 
 async def test_killed_replica_is_replaced_at_the_next_call(functions: Functions) -> None:
@@ -98,8 +98,7 @@ async def test_killed_replica_is_replaced_at_the_next_call(functions: Functions)
             await call
     async with caller(slot) as http:
         assert int((await http.get("/")).text) != started.pid
-    after = await functions.now(slot)
-    assert (after.state, after.restarts) == ("ready", 1)
+    assert (await functions.ready(slot)).restarts == 1
 
 
 async def test_crash_loop_backs_off(functions: Functions) -> None:
@@ -198,12 +197,12 @@ async def test_unknown_slot_version_and_interpreter(functions: Functions) -> Non
 
 async def test_environment_without_the_server_says_so(functions: Functions) -> None:
     """An interpreter that cannot run a zygote fails the start with what it printed last."""
-    slot = await functions.put(HELLO, python="/bin/false", env_hash="broken")
-
-    async def reason() -> str | None:
-        return (await functions.start(slot)).reason
-
-    assert await eventually(reason, "the start fails")
+    broken = functions.folder / "python"
+    broken.write_text("#!/bin/sh\necho 'no module named flask' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    status = await functions.start(await functions.put(HELLO, python=str(broken), env_hash="broken"))
+    assert status.state == "failed"
+    assert "no module named flask" in (status.reason or "")
 
 
 async def test_client_finds_the_spawner_again(own: Running, tmp_path: Path) -> None:
