@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,19 +89,25 @@ class AdminSocket:
 
 
 def parse_stat(text: str) -> dict[str, RuntimeBackend]:
-    """`show stat` as CSV: rows of servers and, per backend, one named BACKEND."""
+    """`show stat` as CSV: rows of servers and, per backend, one named BACKEND. Read every second, mostly for rows of
+    backends without a function: so only the columns needed are split off; none before them is ever quoted."""
+    header, *rows = text.removeprefix("# ").splitlines()
+    names = header.split(",")
+    wanted = [names.index(name) for name in ("pxname", "svname", "qcur", "scur", "slim", "stot", "status")]
     backends: dict[str, RuntimeBackend] = {}
     servers: dict[str, dict[str, RuntimeServer]] = {}
-    for row in csv.DictReader(text.removeprefix("# ").splitlines()):
-        if row["svname"] == "BACKEND":
-            backends[row["pxname"]] = RuntimeBackend(
-                servers.setdefault(row["pxname"], {}), int(row["qcur"] or 0), int(row["stot"] or 0)
-            )
+    for row in rows:
+        if not row:
+            continue
+        columns = row.split(",", wanted[-1] + 1)
+        proxy, server, queued, in_flight, limit, total, status = (columns[index] for index in wanted)
+        if server == "BACKEND":
+            backends[proxy] = RuntimeBackend(servers.setdefault(proxy, {}), int(queued or 0), int(total or 0))
         else:
-            servers.setdefault(row["pxname"], {})[row["svname"]] = RuntimeServer(
-                max_connections=int(row["slim"] or 0),
-                ready=not row["status"].startswith(("MAINT", "DRAIN")),
-                in_flight=int(row["scur"] or 0),
+            servers.setdefault(proxy, {})[server] = RuntimeServer(
+                max_connections=int(limit or 0),
+                ready=not status.startswith(("MAINT", "DRAIN")),
+                in_flight=int(in_flight or 0),
             )
     return backends
 

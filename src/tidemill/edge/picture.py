@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, field
 from tidemill.contract.names import FunctionRef
 from tidemill.contract.traffic import Server, Target
 
-SPARE = 64
-"""Backends declared ahead of need. When they run out, HAProxy is reloaded once with as many more."""
+SPARE = 128
+"""Backends declared ahead of need. When they run out, HAProxy is reloaded once with as many more. A reload fails no
+call, but the log lines of the calls that the old worker still has are lost; a backend costs 10 kB."""
 
 
 @dataclass(frozen=True, slots=True)

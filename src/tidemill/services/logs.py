@@ -27,10 +27,10 @@ from tidemill.lib.settings import Settings
 
 SNAPSHOT_EVERY_S = 5.0
 HANG_UP_S = 1.0
-PAUSE_S = 0.05
+PAUSE_S = 0.02
 """Between two reads of the ring while there is little to read: a wake-up per line would compete with the calls
 themselves for the processor. HAProxy keeps what comes meanwhile."""
-PLENTY_BYTES = 64 * 1024
+PLENTY_BYTES = 16 * 1024
 """A read of this much means that more is waiting."""
 LONGEST_LINE_BYTES = 64 * 1024
 """HAProxy cuts at 8 KiB; anything longer is not its."""

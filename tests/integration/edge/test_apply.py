@@ -13,8 +13,10 @@ from tests.integration.edge.test_calls import HELLO, deploy, target_of
 from tidemill.contract.errors import DeployFailed, Unavailable
 from tidemill.contract.names import FunctionRef
 from tidemill.contract.traffic import Target
+from tidemill.edge.admin import CommandFailed
 from tidemill.edge.apply import HaproxyTraffic
 from tidemill.edge.haproxy import rejected_dir
+from tidemill.edge.picture import SPARE
 from tidemill.edge.render import backend_name
 
 
@@ -220,18 +222,42 @@ async def test_load_tells_what_runs_and_what_waits(edge: Edge) -> None:
         assert (await edge.traffic.load())[HELLO].total == 5
 
 
-async def test_more_functions_than_spare_backends_is_one_reload(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pool grows, calls go on, and everything answers after it."""
-    monkeypatch.setattr("tidemill.edge.picture.SPARE", 4)
+async def test_more_functions_than_spare_backends_is_one_reload(edge: Edge) -> None:
+    """The pool grows, the calls of the meantime are all answered, and everything answers after it."""
     worker = await edge.worker_pid()
-    refs = [FunctionRef(f"f{number}") for number in range(65)]
+    refs = [FunctionRef(f"f{number}") for number in range(SPARE + 1)]
+    stop = asyncio.Event()
+
+    async def caller() -> set[int]:
+        outcomes = set()
+        while not stop.is_set():
+            outcomes.add((await _get(edge, "/function/f0"))[0])
+        return outcomes
+
     async with _replica(edge, "one") as one:
-        await edge.traffic.apply({ref: target_of(ref, one.socket) for ref in refs[:64]})
+        await edge.traffic.apply({ref: target_of(ref, one.socket) for ref in refs[:SPARE]})
         assert await edge.worker_pid() == worker
+        callers = [asyncio.create_task(caller()) for _ in range(8)]
         await edge.traffic.apply({ref: target_of(ref, one.socket) for ref in refs})
         assert await edge.worker_pid() != worker
         for ref in refs:
             assert await _get(edge, f"/function/{ref}") == (200, "one")
+        stop.set()
+        assert set.union(*await asyncio.gather(*callers)) == {200}
+
+
+async def test_a_refused_command_ends_in_a_reload(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where HAProxy will not do what it was told at run time, it reads the picture from disk instead."""
+
+    async def refuse(*_: object) -> None:
+        raise CommandFailed("commit map: no")
+
+    worker = await edge.worker_pid()
+    monkeypatch.setattr("tidemill.edge.admin.AdminSocket.replace_map", refuse)
+    async with _replica(edge, "one") as one:
+        await deploy(edge, target_of(HELLO, one.socket))
+        assert await _get(edge) == (200, "one")
+    assert await edge.worker_pid() != worker
 
 
 async def test_a_refused_configuration_changes_nothing(edge: Edge) -> None:

@@ -177,6 +177,17 @@ async def test_long_and_odd_paths_are_answered_properly(edge: Edge, path: str) -
                 assert (await answer.json(content_type=None))["target" if answer.status == 200 else "call_id"]
 
 
+async def test_head_is_answered_without_a_body(edge: Edge) -> None:
+    """By the function, and by the edge itself: the connection stays usable."""
+    async with replica(edge) as hello:
+        await deploy(edge, target_of(HELLO, hello.socket))
+        for path, status in (("/function/hello", 200), ("/function/nope", 404), ("/nowhere", 404)):
+            async with edge.client.head(edge.url + path) as answer:
+                assert (answer.status, await answer.read()) == (status, b"")
+                assert len(answer.headers["X-Call-Id"]) == 36
+        assert (await _json(edge, "/function/hello"))["method"] == "GET"
+
+
 async def test_methods_that_functions_do_not_have_are_405(edge: Edge) -> None:
     """TRACE and inventions are refused with Allow."""
     async with edge.client.request("BREW", f"{edge.url}/function/hello") as answer:

@@ -30,7 +30,7 @@ def test_the_pool_grows_by_whole_spares_and_never_shrinks() -> None:
     assert (full.pool, grown.pool, grown.following(targets("f0")).pool) == (SPARE, 2 * SPARE, 2 * SPARE)
 
 
-@given(st.lists(st.sets(st.sampled_from([f"f{number}" for number in range(90)])), max_size=8))
+@given(st.lists(st.sets(st.sampled_from([f"f{number}" for number in range(SPARE + 20)])), max_size=8))
 def test_no_two_functions_ever_share_a_backend(history: list[set[str]]) -> None:
     """Whatever comes and goes: places are unique, within the pool, and unchanged for whoever stays."""
     picture = Picture()

@@ -69,7 +69,7 @@ def test_the_fingerprint_changes_with_all_that_needs_a_reload_and_nothing_else()
     empty = render(SETTINGS, Picture()).fingerprint
     assert render(SETTINGS, Picture().following({target.ref: target})).fingerprint == empty
     others = {
-        render(SETTINGS, Picture(pool=128)).fingerprint,
+        render(SETTINGS, Picture(pool=2)).fingerprint,
         render(Settings(data_dir=SETTINGS.data_dir, gateway_port=81), Picture()).fingerprint,
         render(SETTINGS, Picture(), Extensions(frontend="bind :81")).fingerprint,
         render(SETTINGS, Picture(), Extensions(sections="backend mine")).fingerprint,
