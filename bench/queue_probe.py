@@ -29,7 +29,7 @@ class QueueProbe:
     def __init__(self, port: int, *, user: str, password: str, sync_interval: str) -> None:
         self._sync_interval = sync_interval
         self._url = f"nats://127.0.0.1:{port}"
-        self._login = {"user": user, "password": password}
+        self._login = {"user": user, "password": password, "inbox_prefix": f"_INBOX.{user}"}
         self._loop = asyncio.new_event_loop()
 
     def waiting(self) -> int:
