@@ -27,8 +27,9 @@ class FunctionApp(Flask):
 
     response_class = FunctionResponse
 
-    def __init__(self, view: View, *, max_body_bytes: int | None = None) -> None:
-        super().__init__("function", static_folder=None)
+    def __init__(self, view: View, *, root: str, max_body_bytes: int | None = None) -> None:
+        """`root`: where Flask looks for files that the handler names, as the template's /home/app."""
+        super().__init__("function", static_folder=None, root_path=root)
         self._max_body_bytes = max_body_bytes
         self._view = view
         self.register_error_handler(InternalServerError, _handler_failed)

@@ -25,7 +25,7 @@ PATIENCE_S = 0.025
 QUIET_TICKS = 40
 """Idle ticks (about a second) after which the watch sleeps until the next call: an idle replica wakes nobody."""
 THREADS_AT_MOST = 16
-"""Threads where no `max_inflight` says otherwise: calls that may be long at once. Each costs about 60 kB."""
+"""Threads where no `max_inflight` says otherwise: calls that may be long at once. One that has run costs 200 kB."""
 SPARE_THREADS = 2
 """Beyond `max_inflight`, so that there is someone to answer 429 and the health checks."""
 

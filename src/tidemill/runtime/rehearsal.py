@@ -14,7 +14,7 @@ from tidemill.runtime.server import FunctionServer
 
 
 def rehearse() -> None:
-    app = FunctionApp(http_view(lambda event, context: {"body": {"path": event.path}}))
+    app = FunctionApp(http_view(lambda event, context: {"body": {"path": event.path}}), root="/")
     server = FunctionServer(app, Calls(), ref="rehearsal.none")
     environ: dict[str, object] = {"wsgi.input_terminated": True}
     setup_testing_defaults(environ)

@@ -56,7 +56,8 @@ def live(order: ForkOrder, listener: socket.socket, status: int, parent: Parent)
     output.capture(order.instance, order.ref)
     try:
         confine(order, parent=parent.pid, closed=parent.closed)
-        app = FunctionApp(load_view(order.kind, order.source_dir), max_body_bytes=order.max_body_bytes)
+        view = load_view(order.kind, order.source_dir)
+        app = FunctionApp(view, root=order.source_dir, max_body_bytes=order.max_body_bytes)
     except BaseException as error:
         _log.error("start failed")
         _report(status, Report("failed", _last_line(error)))

@@ -20,7 +20,7 @@ from tidemill.spawn.log_files import LogFile
 from tidemill.spawn.replica_slot import ReplicaSlot
 from tidemill.spawn.zygotes import Zygote
 
-DATA_ALLOWANCE_BYTES = 64 << 20
+DATA_ALLOWANCE_BYTES = 128 << 20
 """RLIMIT_DATA counts thread stacks and allocator reserves that are never touched; a function gets them on top."""
 
 _log = log.get_logger("spawner")

@@ -104,7 +104,6 @@ class Functions:
         version = version or f"{number:012x}"
         package = self.folder / name / version / "function"
         package.mkdir(parents=True)
-        (package / "__init__.py").touch()
         (package / "handler.py").write_text(textwrap.dedent(code))
         fields: dict[str, Any] = {
             "ref": f"{name}.openfaas-fn",

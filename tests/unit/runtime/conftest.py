@@ -58,7 +58,7 @@ def serve(log: Log) -> Serve:
         **limits: Any,
     ) -> Served:
         calls = Calls(**limits)
-        app = FunctionApp(make_view(handle), max_body_bytes=max_body)
+        app = FunctionApp(make_view(handle), root="/", max_body_bytes=max_body)
         server = FunctionServer(app, calls, ref="f.ns", exec_timeout_s=exec_timeout_s)
         return Served(server, calls, Client(server))
 
