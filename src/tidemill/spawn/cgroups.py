@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +46,14 @@ class Cgroups:
             folders[folder] = None
         return tuple(map(str, folders))
 
+    def clear(self) -> None:
+        """Takes away every cgroup without processes, at the end all of them."""
+        for base in (self.memory, self.cpu):
+            if base is not None and base.exists():
+                remove([*(str(folder) for folder in base.iterdir() if folder.is_dir()), str(base)])
 
-def remove(folders: tuple[str, ...]) -> None:
+
+def remove(folders: Iterable[str]) -> None:
     """After the last process has left."""
     for folder in folders:
         with contextlib.suppress(OSError):
@@ -102,7 +109,7 @@ def _base_v1(own: Path, name: str) -> Path | None:
 
 def _folder(base: Path, instance: str) -> Path:
     folder = base / instance
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -95,6 +95,7 @@ class Spawner:
         await asyncio.gather(*(self.drop(*key) for key in [*self._versions]))
         if self._tidying:
             await asyncio.wait(self._tidying)
+        self._cgroups.clear()
 
     def prepare(self, spec: ReplicaSpec, slot: int) -> ForkOrder:
         number = next(self._numbers)

@@ -35,6 +35,20 @@ def test_version_2_has_one_folder_for_both(tmp_path: Path) -> None:
     assert (folder / "cpu.max").read_text() == "200000 100000"
 
 
+def test_clear_leaves_nothing_empty_behind(tmp_path: Path) -> None:
+    """What an earlier spawner left goes, what has a process in it (here: a file) stays."""
+    base = tmp_path / "tm"
+    (base / "old").mkdir(parents=True)
+    (base / "busy").mkdir()
+    (base / "busy" / "process").touch()
+    Cgroups(base, base, 2).clear()
+    assert [folder.name for folder in base.iterdir()] == ["busy"]
+    (base / "busy" / "process").unlink()
+    Cgroups(base, None, 1).clear()
+    assert not base.exists()
+    Cgroups(base, base, 2).clear()
+
+
 def test_nothing_to_limit_makes_nothing(tmp_path: Path) -> None:
     """A function without limits enters no cgroup, and without cgroups there is none to enter."""
     found = Cgroups(tmp_path, tmp_path, 2)
