@@ -74,7 +74,7 @@ class Environments:
         """The environment, installed if it is not there yet; concurrent calls for one hash share the work. Raises
         BadRequest for a line that cannot be used and DeployFailed with the installer's last lines."""
         requirements.distributions(wanted.requirements)
-        if wanted.from_source and not self._privileges.may_run_foreign_builds:
+        if wanted.from_source and not self._privileges.may_run_foreign_code:
             raise BadRequest(
                 "source distributions cannot be built here: their code would run as root",
                 hint="run the platform as another user, or from folders that other users may enter",

@@ -165,6 +165,7 @@ def make_spec(
         exec_timeout_s=tuning.exec_timeout_s,
         grace_s=tuning.grace_s,
         max_inflight=tuning.max_inflight,
+        max_body_bytes=tuning.max_body_bytes,
         threads=tuning.threads,
         memory_bytes=parse_memory_bytes(limits["memory"]) if "memory" in limits else None,
         cpu_cores=parse_cpu_cores(limits["cpu"]) if "cpu" in limits else None,

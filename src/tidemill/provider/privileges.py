@@ -6,14 +6,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import sys
+import subprocess
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import tidemill
 from tidemill.contract.names import FunctionRef
 from tidemill.lib.log import Logger
+from tidemill.runtime.mounts import runtime_paths
 
 FIRST_UID = 500_000
 """Above what distributions hand out (regular users, the first subordinate ranges), below systemd's containers."""
@@ -24,50 +24,54 @@ FOREIGN_UID = FIRST_UID - 2
 
 
 class Privileges:
-    """What this process may do about users; `separate` is decided once."""
+    """What this process may do about users, decided once."""
 
-    def __init__(self, *, separate: bool) -> None:
-        self.separate = separate
+    def __init__(self, *, functions: bool, installer: bool) -> None:
+        self.separate_functions = functions
+        self.separate_installer = installer
 
     @classmethod
     def detect(cls, data_dir: Path, *, log: Logger) -> Privileges:
-        """Users of their own need root, and a platform and an interpreter that other users can reach."""
+        """Users of their own need root, and folders that other users can enter. On the way to the interpreter a
+        replica can be given a view of its own, where root may mount; its source and the installer cannot."""
         if os.geteuid() != 0:
-            return cls(separate=False)
-        needed = (data_dir, Path(sys.base_prefix), Path(tidemill.__file__))
-        closed = next(filter(None, map(unreachable_part, needed)), None)
-        if closed is not None:
-            log.warning("functions run as root", closed=str(closed), hint="other users may not enter this folder")
-        return cls(separate=closed is None)
+            return cls(functions=False, installer=False)
+        closed_data = unreachable_part(data_dir)
+        closed_program = next(filter(None, map(unreachable_part, runtime_paths())), None)
+        functions = closed_data is None and (closed_program is None or may_mount())
+        if not functions:
+            closed = str(closed_data or closed_program)
+            log.warning("functions run as root", closed=closed, hint="other users may not enter this folder")
+        return cls(functions=functions, installer=closed_data is None and closed_program is None)
 
     @property
-    def may_run_foreign_builds(self) -> bool:
+    def may_run_foreign_code(self) -> bool:
         """A source distribution runs its author's code: never as root."""
-        return self.separate or os.geteuid() != 0
+        return self.separate_installer or os.geteuid() != 0
 
     def function_uid(self, ref: FunctionRef, taken: Collection[int]) -> int | None:
-        return allocate_uid(ref, taken) if self.separate else None
+        return allocate_uid(ref, taken) if self.separate_functions else None
 
     def installer_arguments(self, *, foreign_code: bool) -> dict[str, Any]:
         """For `create_subprocess_exec`: the user under which packages are installed."""
         uid = _installer(foreign_code)
-        return {"user": uid, "group": uid, "extra_groups": ()} if self.separate else {}
+        return {"user": uid, "group": uid, "extra_groups": ()} if self.separate_installer else {}
 
     @property
     def link_mode(self) -> str:
         """How packages come from the installer's cache: a hard link would leave the installer's hand on the file."""
-        return "copy" if self.separate else "hardlink"
+        return "copy" if self.separate_installer else "hardlink"
 
     def give_to_installer(self, folder: Path, *, foreign_code: bool) -> None:
         """The folder and the files directly in it."""
-        if self.separate:
+        if self.separate_installer:
             uid = _installer(foreign_code)
             for path in (folder, *folder.iterdir()):
                 os.chown(path, uid, uid, follow_symlinks=False)
 
     def take_back(self, folder: Path) -> None:
         """What a build made belongs to the platform from here on: nobody else can change it."""
-        if self.separate:
+        if self.separate_installer:
             for path in (folder, *folder.rglob("*")):
                 os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
 
@@ -95,6 +99,14 @@ def unreachable_part(folder: Path) -> Path | None:
         if part.is_dir() and not part.stat().st_mode & stat.S_IXOTH:
             return part
     return None
+
+
+def may_mount() -> bool:
+    """Root of a container often may not."""
+    try:
+        return subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
 
 
 def _installer(foreign_code: bool) -> int:

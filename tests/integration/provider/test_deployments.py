@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -187,3 +188,31 @@ def test_without_nats_reads_go_on_and_changes_are_503(stack: Platform, handler: 
     )
     assert stack.client.get(f"/system/function/{name}").json()["labels"]["changed"] == "yes"
     assert seen
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_as_root_every_function_is_a_user_of_its_own(stack: Platform, handler: Write, name: str) -> None:
+    """Another function cannot read its source, and neither can read the platform's credentials."""
+    code = (
+        "import decimal, json, os\n"
+        "def handle(event, context):\n"
+        "    def can_read(path):\n"
+        "        try:\n"
+        "            return bool(open(path).read())\n"
+        "        except OSError:\n"
+        "            return False\n"
+        "    return json.dumps({'uid': os.getuid(), 'source': __file__, 'reads': can_read(event.query['path'])})\n"
+    )
+    other = f"{name}-2"
+    stack.deploy(handler(code), name=name)
+    stack.deploy(handler(code), name=other)
+    try:
+        password = stack.settings.secrets_dir / "basic-auth-password"
+        one = call(stack, name, f"?path={password}").json()
+        two = call(stack, other, f"?path={one['source']}").json()
+        own = call(stack, name, f"?path={one['source']}").json()
+        assert 0 not in (one["uid"], two["uid"])
+        assert one["uid"] != two["uid"]
+        assert (one["reads"], two["reads"], own["reads"]) == (False, False, True)
+    finally:
+        stack.remove(other)

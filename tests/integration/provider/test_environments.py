@@ -14,7 +14,7 @@ from tidemill.provider.privileges import Privileges
 
 @pytest.fixture
 def environments(tmp_path: Path) -> Environments:
-    return Environments(tmp_path / "envs", privileges=Privileges(separate=False))
+    return Environments(tmp_path / "envs", privileges=Privileges(functions=False, installer=False))
 
 
 async def test_an_environment_has_the_runtime_and_the_requirements(environments: Environments) -> None:

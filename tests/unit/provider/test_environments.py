@@ -29,7 +29,9 @@ def stand_in(tmp_path: Path, install: str = "echo installing") -> Path:
 
 
 def environments(tmp_path: Path, install: str = "echo installing") -> Environments:
-    return Environments(tmp_path / "envs", privileges=Privileges(separate=False), uv=stand_in(tmp_path, install))
+    return Environments(
+        tmp_path / "envs", privileges=Privileges(functions=False, installer=False), uv=stand_in(tmp_path, install)
+    )
 
 
 async def test_one_content_is_installed_once(tmp_path: Path) -> None:

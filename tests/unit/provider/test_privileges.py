@@ -10,6 +10,7 @@ import pytest
 
 from tidemill.contract.names import FunctionRef
 from tidemill.lib.log import Logger
+from tidemill.provider import privileges as module
 from tidemill.provider.privileges import FIRST_UID, UIDS, Privileges, allocate_uid, unreachable_part
 
 REFS = [FunctionRef(f"fn-{number}") for number in range(300)]
@@ -54,12 +55,12 @@ def test_without_root_everything_has_one_user(tmp_path: Path, monkeypatch: pytes
     privileges = Privileges.detect(tmp_path, log=Logger("x", stream=io.BytesIO()))
     assert privileges.function_uid(REFS[0], ()) is None
     assert privileges.installer_arguments(foreign_code=True) == {}
-    assert privileges.may_run_foreign_builds
+    assert privileges.may_run_foreign_code
 
 
 def test_foreign_code_has_a_user_of_its_own() -> None:
     """It can write neither to the shared cache nor to a function's files."""
-    privileges = Privileges(separate=True)
+    privileges = Privileges(functions=True, installer=True)
     users = {privileges.installer_arguments(foreign_code=foreign)["user"] for foreign in (True, False)}
     assert len(users) == 2
     assert all(uid < FIRST_UID for uid in users)
@@ -71,7 +72,38 @@ def test_a_functions_source_is_its_own(tmp_path: Path) -> None:
     folder = tmp_path / "function"
     folder.mkdir()
     (folder / "handler.py").write_text("x")
-    Privileges(separate=True).readable_by(folder, FIRST_UID)
+    Privileges(functions=True, installer=True).readable_by(folder, FIRST_UID)
     found = (folder / "handler.py").stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (0, FIRST_UID, 0o640)
     assert folder.stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize(
+    ("data_open", "program_open", "mounts", "functions", "installer"),
+    [
+        (True, True, False, True, True),
+        (True, False, True, True, False),
+        (True, False, False, False, False),
+        (False, True, True, False, False),
+    ],
+)
+def test_users_of_their_own_need_folders_that_they_can_enter(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data_open: bool,
+    program_open: bool,
+    mounts: bool,
+    functions: bool,
+    installer: bool,
+) -> None:
+    """Where root may mount a replica sees its interpreter all the same; where not, that is said."""
+    program = tmp_path / "program"
+    closed = {tmp_path: not data_open, program: not program_open}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(module, "runtime_paths", lambda: {program})
+    monkeypatch.setattr(module, "unreachable_part", lambda folder: folder if closed[folder] else None)
+    monkeypatch.setattr(module, "may_mount", lambda: mounts)
+    log = io.BytesIO()
+    privileges = Privileges.detect(tmp_path, log=Logger("x", stream=log))
+    assert (privileges.separate_functions, privileges.separate_installer) == (functions, installer)
+    assert (b"run as root" in log.getvalue()) is not functions

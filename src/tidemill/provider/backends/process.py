@@ -83,7 +83,7 @@ class ProcessBackend:
         source = await asyncio.to_thread(self._builds.resolve, pinned)
         paths = self._secrets.paths(deployment.namespace, deployment.secrets)
         environment = await self._environments.ensure(source.environment)
-        if uid is None or not self._privileges.separate:
+        if uid is None or not self._privileges.separate_functions:
             uid = self._privileges.function_uid(deployment.ref, uids)
         spec = make_spec(
             deployment,
