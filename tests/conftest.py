@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from tidemill.lib.settings import Settings
 
 
 @pytest.fixture
-def platform_settings(tmp_path: Path) -> Settings:
+def platform_settings(tmp_path: Path) -> Iterator[Settings]:
     """A data directory and ports that no other platform uses; nothing runs there yet."""
-    return settings_in(tmp_path)
+    settings = settings_in(tmp_path)
+    yield settings
+    shutil.rmtree(settings.run_dir, ignore_errors=True)  # it lies outside of tmp_path
 
 
 @pytest.fixture(scope="session")
