@@ -46,6 +46,35 @@ async def test_flask_template_and_raw_body(functions: Functions) -> None:
         assert (await http.post("/", content=b"x")).text == "bytes"
 
 
+async def test_request_arrives_as_it_was_sent(functions: Functions) -> None:
+    """Percent-encoded path, query, repeated headers and cookies, as the template's server gives them."""
+    slot = await functions.put(
+        """
+        from flask import request
+
+        def handle(event, context):
+            return {"body": {
+                "path": event.path, "query": event.query.to_dict(flat=False), "cookies": request.cookies,
+                "many": event.headers.get("X-Many"), "host": event.headers.get("Host"),
+                "raw": request.query_string.decode(),
+            }}
+        """
+    )
+    async with caller(slot) as http:
+        answer = await http.get(
+            "/a%20b/%C3%BC%2Fx?q=%C3%BC&q=2&empty=",
+            headers=[("X-Many", "1"), ("X-Many", "2"), ("Cookie", "a=b; c=d")],
+        )
+    assert answer.json() == {
+        "path": "/a b/ü/x",
+        "query": {"q": ["ü", "2"], "empty": [""]},
+        "cookies": {"a": "b", "c": "d"},
+        "many": "1,2",
+        "host": "function",
+        "raw": "q=%C3%BC&q=2&empty=",
+    }
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_large_bodies_both_ways(functions: Functions, chunked: bool) -> None:
     """A body far over a pipe's or a socket's buffer arrives and comes back whole."""
