@@ -133,6 +133,7 @@ def test_remove_forgets_first() -> None:
         record(env_vars={"exec_timeout": "5s"}),
         record(limits={"memory": "64Mi"}),
         record(annotations={"com.tidemill.threads": "2"}),
+        record(annotations={"com.tidemill.max-body": "1Ki"}),
     ],
 )
 def test_a_version_changes_with_all_that_a_replica_could_tell_apart(other: FunctionRecord) -> None:
@@ -153,8 +154,10 @@ def test_a_spec_has_everything_in_the_units_of_the_spawner() -> None:
     spec = record(
         env_vars={"exec_timeout": "90s", "write_timeout": "10s", "OPENFAAS_NAME": "mine"},
         limits={"memory": "64Mi", "cpu": "250m"},
+        annotations={"com.tidemill.max-body": "1Ki"},
     ).spec
     assert (spec.exec_timeout_s, spec.grace_s, spec.memory_bytes, spec.cpu_cores) == (90, 10, 64 << 20, 0.25)
+    assert spec.max_body_bytes == 1024
     assert spec.environ["OPENFAAS_NAME"] == "mine"
     assert spec.source_dir == f"/functions/openfaas-fn/hello/{spec.version}"
 
