@@ -93,7 +93,7 @@ class Door:
         for method, pattern, handler in self._routes:
             if request.method == method and (match := pattern.fullmatch(path)):
                 return await handler(request, {**dict(parse_qsl(request.query)), **match.groupdict()})
-        if request.path.startswith(PREFIX):
+        if request.path.startswith(PREFIX) and request.method not in ("GET", "DELETE"):
             return Answer(405, [("Allow", "GET, POST, DELETE"), (headers.INTERNAL, COMPONENT)])
         raise NotFound(f"there is no {request.method} {request.path[:200]}")
 
