@@ -218,6 +218,20 @@ async def test_platform_paths_reach_control_and_door(edge: Edge) -> None:
     assert told["headers"]["x-call-id"] == answer.headers["X-Call-Id"]
 
 
+async def test_the_doors_own_call_id_stays(edge: Edge) -> None:
+    """For a repeated Idempotency-Key the door names the first call; a function cannot choose the id."""
+
+    async def first(received: Received) -> Answer:
+        return Answer(202, headers={"X-Call-Id": "the-first"})
+
+    async with Replica(edge.settings.socket("door"), first), replica(edge, handler=first) as hello:
+        await deploy(edge, target_of(HELLO, hello.socket))
+        async with edge.client.post(f"{edge.url}/async-function/hello") as answer:
+            assert answer.headers.getall("X-Call-Id") == ["the-first"]
+        async with edge.client.post(f"{edge.url}/function/hello", headers={"X-Call-Id": "mine"}) as answer:
+            assert answer.headers.getall("X-Call-Id") == ["mine"]
+
+
 async def test_a_service_that_is_away_is_503_with_retry_after(edge: Edge) -> None:
     """No control, no door: unavailable, not a broken connection."""
     async with edge.client.get(f"{edge.url}/system/functions") as answer:
