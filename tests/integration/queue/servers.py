@@ -256,7 +256,7 @@ class Stack:
         sent = [LOGIN, *((name.replace("_", "-"), value) for name, value in headers.items())]
         return await self.client.request(method, target, headers=sent, body=body, timeout_s=timeout_s)
 
-    async def submit(self, name: str, body: bytes = b"x", **headers: str) -> str:
+    async def submit(self, name: str, body: bytes = b"x", **headers: Any) -> str:
         answer = await self.call("POST", f"/async-function/{name}", body, **headers)
         assert answer.status == 202, answer
         return answer.header("X-Call-Id") or ""

@@ -133,7 +133,7 @@ async def test_jobs_finish_while_worker_and_broker_are_killed(stack: Stack) -> N
                 return await broker.count("TM_QUEUE") == 0
 
             await eventually(empty, within_s=90)
-        ends = Counter()
+        ends: Counter[str] = Counter()
         for call_id in ids:
             ends[json.loads((await stack.call("GET", f"/async-function/{call_id}")).body)["state"]] += 1
     assert ends == {"succeeded": 380, "dead": 20}
