@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tidemill.contract.errors import BadRequest
 from tidemill.provider import images
 from tidemill.provider.archive import unpack
 from tidemill.provider.environments import Environments, Wanted
-from tidemill.provider.files import replace_file
+from tidemill.provider.files import remove_old, replace_file
 from tidemill.provider.templates import find_handler
 
 CONFIG_FILE = "com.openfaas.docker.config"
@@ -86,6 +87,13 @@ class Builds:
             raise BadRequest(f"the source of image {image[:200]!r} is not kept here: build it again") from None
         return Source(digest, self._dir / digest, build["kind"], build["from_source"])
 
+    def tidy(self, pinned: Iterable[str], *, before: float) -> None:
+        """Removes sources that are neither deployed nor tagged, last built before this time."""
+        digests = {digest for image in pinned if (digest := images.digest_of(image))}
+        digests |= {tag.read_text() for tag in self._tags.glob("[!.]*")}
+        sources = (folder for folder in self._dir.glob("*") if images.DIGEST.fullmatch(folder.name))
+        remove_old(sources, keep={self._dir / digest for digest in digests}, before=before)
+
     def sweep(self) -> None:
         """Removes what killed builds left behind."""
         for leftover in self._dir.glob(".building-*"):
@@ -108,7 +116,8 @@ class Builds:
                 kept.rename(self._dir / digest)
             except OSError:
                 if not (self._dir / digest).is_dir():
-                    raise  # else the same source is kept already
+                    raise
+                os.utime(self._dir / digest)  # the same source is kept already: it was built again just now
             return config["image"], Source(digest, self._dir / digest, handler.kind, config["from_source"])
         finally:
             shutil.rmtree(work, ignore_errors=True)

@@ -15,12 +15,13 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tidemill.contract.errors import BadRequest, DeployFailed
 from tidemill.provider import requirements
+from tidemill.provider.files import remove_old
 from tidemill.provider.privileges import Privileges
 from tidemill.provider.toplevel import top_level_modules
 
@@ -92,6 +93,10 @@ class Environments:
             progress(f"environment {wanted.hash} is being installed by another deployment; waiting for it")
         return await asyncio.shield(task)
 
+    def tidy(self, used: Iterable[str], *, before: float) -> None:
+        """Removes environments that no function has and none was deployed with since this time."""
+        remove_old(self._dir.glob("[0-9a-f]*"), keep={self._dir / env_hash for env_hash in used}, before=before)
+
     def sweep(self) -> None:
         """Removes what killed builds left behind; call it before the first `ensure`."""
         for leftover in self._dir.glob(".building-*"):
@@ -100,6 +105,7 @@ class Environments:
     def _find(self, env_hash: str) -> Environment | None:
         try:
             meta = json.loads((self._dir / env_hash / META_FILE).read_text())
+            os.utime(self._dir / env_hash)  # in use: `tidy` leaves it alone
         except FileNotFoundError:
             return None
         return Environment(env_hash, self._dir / env_hash / "bin/python", tuple(meta["preload"]))

@@ -169,6 +169,10 @@ class Functions:
         for live in lost:
             await self.warm(live.record)
 
+    async def tidy(self) -> None:
+        """Disk that nothing deployed needs is given back."""
+        await self._backend.tidy([live.record for live in self.all()])
+
     async def warm(self, record: FunctionRecord) -> None:
         """Starts the replicas that are wanted while nobody calls; a function that cannot start says so itself."""
         await self._deployer.attempt(Start(record.spec, slot) for slot in range(record.replicas))

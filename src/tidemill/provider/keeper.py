@@ -56,3 +56,4 @@ class Keeper:
         self._log.info("ready", functions=len(live))
         for function in live:
             await self._functions.warm(function.record)
+        await self._functions.tidy()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from tidemill.contract.functions import FunctionDeployment
 from tidemill.contract.replicas import ReplicaSpec, ReplicaStatus
+from tidemill.provider.records import FunctionRecord
 
 
 class Backend(Protocol):
@@ -42,6 +43,10 @@ class Backend(Protocol):
 
     async def drop(self, ref: str, version: str) -> None:
         """Also removes what `prepare` put in place for this version alone."""
+        ...
+
+    async def tidy(self, records: Sequence[FunctionRecord]) -> None:
+        """Removes what `prepare` once put in place, that none of these needs, and that was not used for a while."""
         ...
 
     async def list(self) -> list[ReplicaStatus]: ...

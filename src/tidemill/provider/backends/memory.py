@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tidemill.contract.errors import BadRequest, NotFound, Unavailable
 from tidemill.contract.functions import FunctionDeployment
 from tidemill.contract.replicas import ReplicaSpec, ReplicaStatus
 from tidemill.provider.plan import make_spec
+from tidemill.provider.records import FunctionRecord
 from tidemill.provider.secrets import SecretStore, content_digests
 
 
@@ -76,6 +77,9 @@ class MemoryBackend:
     async def drop(self, ref: str, version: str) -> None:
         self._require()
         self.puts.pop((ref, version), None)
+
+    async def tidy(self, records: Sequence[FunctionRecord]) -> None:
+        """Nothing is kept here but what is put."""
 
     async def list(self) -> list[ReplicaStatus]:
         self._require()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Sequence
 from compileall import compile_dir
 from pathlib import Path
 from typing import Protocol
@@ -17,10 +18,14 @@ from tidemill.contract.replicas import ReplicaSpec, ReplicaStatus
 from tidemill.provider import images
 from tidemill.provider.builds import Builds, Source
 from tidemill.provider.environments import Environments
+from tidemill.provider.files import remove_old
 from tidemill.provider.plan import make_spec
 from tidemill.provider.privileges import Privileges
+from tidemill.provider.records import FunctionRecord
 from tidemill.provider.secrets import SecretStore, content_digests
 
+KEPT_S = 7 * 24 * 3600.0
+"""How long a source or an environment that nobody uses waits for being deployed again."""
 ENV_PROCESS = "fprocess"
 """Where OpenFaaS puts a deployment's envProcess. Nothing is started by it here; a handler may still read it."""
 
@@ -121,8 +126,17 @@ class ProcessBackend:
         name = FunctionRef.parse(ref)
         await asyncio.to_thread(shutil.rmtree, self._functions_dir / name.namespace / name.name / version, True)
 
+    async def tidy(self, records: Sequence[FunctionRecord]) -> None:
+        await asyncio.to_thread(self._tidy, records, time.time() - KEPT_S)
+
     async def list(self) -> list[ReplicaStatus]:
         return await self._spawner.list()
+
+    def _tidy(self, records: Sequence[FunctionRecord], before: float) -> None:
+        self._builds.tidy((record.pinned for record in records), before=before)
+        self._environments.tidy((record.spec.env_hash for record in records), before=before)
+        versions = self._functions_dir.glob("*/*/[0-9a-f]*")
+        remove_old(versions, keep={Path(record.spec.source_dir) for record in records}, before=before)
 
     def _place(self, source: Source, folder: Path, uid: int | None) -> None:
         """A copy of the source that this function's user can read and nobody but the platform can change."""
