@@ -33,7 +33,7 @@ LOGIN = "Basic " + base64.b64encode(b"admin:right").decode()
 
 
 class Application:
-    """Uploads are queued, and each look at an item lets one queued job run."""
+    """Uploads are queued, and each look at what became of them lets one queued job run."""
 
     def __init__(self) -> None:
         self.items, self.objects, self.queue, self.records = (
@@ -82,8 +82,8 @@ class Application:
                 event(method, parts.path, body=body, headers=dict(headers), query=dict(parse_qsl(parts.query))),
             )
             return status, answered | call_id, out
+        self.run_a_job()
         if parts.path.startswith("/items/"):
-            self.run_a_job()
             status, answered, out = self.call("get-item", event(method, parts.path))
             return status, answered | call_id, out
         assert parts.path.startswith("/system/dead-letters/")
@@ -284,7 +284,10 @@ def test_what_is_not_as_it_should_be_is_told(
     application: Application, monkeypatch: pytest.MonkeyPatch, spoil: Spoil, about: str
 ) -> None:
     """False, with a sentence that names what."""
-    in_vain_s = {never_running: 0.3, never_burying: 3.0}  # all others must not be hurried on a busy machine
+    in_vain_s: dict[Spoil, float] = {
+        never_running: 0.3,
+        never_burying: 3.0,
+    }  # all others must not be hurried on a busy machine
     monkeypatch.setattr(demo_calls, "MOST_WAIT_S", in_vain_s.get(spoil, demo_calls.MOST_WAIT_S))
     spoil(application)
     went_well, shown = show(application)
