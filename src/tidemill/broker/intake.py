@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 
@@ -17,6 +18,10 @@ ASK_EXPIRES_S = 60.0
 """An unanswered question ends itself after this: an idle function costs one message a minute."""
 GRACE_S = 5.0
 """What an answer may take beyond that before the question is taken for lost."""
+ASK_AGAIN_S = 1.0
+
+_PLAIN_ENDS = ("404", "408")
+"""There was nothing; the time is over."""
 
 
 class JetStreamIntake:
@@ -65,9 +70,12 @@ class JetStreamIntake:
             await self._subscription.unsubscribe()
 
     async def _arrived(self, message: Msg) -> None:
-        if not message.reply:  # a status: 404 none, 408 expired, 409 consumer gone or question refused
+        if not message.reply:
             self._open.pop(message.subject, None)
-            self._receive(None)
+            if (message.headers or {}).get("Status") in _PLAIN_ENDS:
+                self._receive(None)
+            else:  # the consumer is gone, or the server about to go: asking again at once would be asking for ever
+                asyncio.get_running_loop().call_later(ASK_AGAIN_S, self._receive, None)
             return
         self._count_down(message)
         self._receive(_delivery(message))

@@ -49,6 +49,8 @@ class Line:
         """By sequence."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._doubtful = False
+        """A question ended without a message: perhaps the consumer is gone."""
 
     @property
     def is_busy(self) -> bool:
@@ -62,6 +64,8 @@ class Line:
                 await asyncio.sleep(EXTEND_EVERY_S)
                 for delivery in self.in_hand.values():
                     self._broker.extend(delivery)
+                if self._doubtful:
+                    await self._ensure()
                 self._take()
         finally:
             await self._stop()
@@ -86,6 +90,11 @@ class Line:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    async def _ensure(self) -> None:
+        with suppress(Unavailable):
+            await self._broker.ensure_consumer(self._stream, self._consumer, self._subject, lease_s=LEASE_S)
+            self._doubtful = False
+
     async def _open(self) -> None:
         while self._intake is None:
             try:
@@ -97,6 +106,7 @@ class Line:
 
     def _receive(self, delivery: Delivery | None) -> None:
         if delivery is None:
+            self._doubtful = self._intake is not None and self._intake.asked == 0
             self._take()
             return
         if self._stopping:

@@ -266,3 +266,19 @@ async def test_messages_of_a_removed_function_become_dead_letters(stack: Stack) 
             return answer.status == 200 and json.loads(answer.body)["code"] == "function_removed"
 
         await eventually(dead, within_s=90)
+
+
+async def test_a_line_outlives_its_consumer(stack: Stack) -> None:
+    """Deleted behind its back, the consumer is made again, and calls go on."""
+    stack.provider.functions["fn"] = QUICK
+    async with stack.running():
+        await stack.submit("fn")
+
+        async def ran(times: int) -> bool:
+            return len(stack.edge.seen["fn"]) == times
+
+        await eventually(lambda: ran(1))
+        async with connected(stack.nats, "worker") as broker:
+            await broker.delete_consumer("TM_QUEUE", "openfaas-fn_fn")
+        await stack.submit("fn")
+        await eventually(lambda: ran(2))
