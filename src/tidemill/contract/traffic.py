@@ -36,7 +36,6 @@ class Target:
     timeout_s: float = 30.0
     """exec_timeout; past it the edge answers 504."""
     max_body_bytes: int = 10 * 1024 * 1024
-    balance_least_connections: bool = True
 
 
 @dataclass(frozen=True, slots=True)

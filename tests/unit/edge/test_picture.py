@@ -53,7 +53,6 @@ def test_a_picture_is_read_back_as_it_was_written() -> None:
         routes=("GET /a", "* /b/{c...}"),
         timeout_s=1.5,
         max_body_bytes=7,
-        balance_least_connections=False,
     )
     picture = Picture().following({ref: target})
     assert Picture.from_json(picture.as_json()) == picture
