@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -249,6 +250,7 @@ class Stack:
                 for process in (self.worker, self.door, self.nats):
                     if process.popen is not None and process.popen.poll() is None:
                         process.kill()
+                shutil.rmtree(settings.run_dir)
 
     async def call(
         self, method: str, target: str, body: bytes = b"", timeout_s: float = 15.0, **headers: str
