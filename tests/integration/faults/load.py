@@ -24,7 +24,11 @@ CALLERS = 16
 AGAIN_S = 0.05
 """A refused or cut off caller's pause before it tries again."""
 HOPELESS_EVERY = 50
-"""Every so many a job that can never succeed."""
+
+
+def is_hopeless(job: int) -> bool:
+    """Whether this job can never succeed, and must end as a dead letter."""
+    return job % HOPELESS_EVERY == 7
 
 
 class Load:
@@ -59,24 +63,28 @@ class Load:
                 accepted = await self._submit(client, job)
 
     async def _submit(self, client: Client, job: int) -> bool:
-        body = {"ledger": self.ledger, "job": job, "hopeless": job % HOPELESS_EVERY == 7}
+        """Whether it was accepted."""
+        answer = await self._send(client, job)
+        if answer is None:
+            return False
+        if answer.status != 202:
+            self.refused.append(answer)
+            return False
+        self.accepted[answer.header("X-Call-Id") or ""] = job
+        return True
+
+    async def _send(self, client: Client, job: int, *headers: tuple[str, str]) -> Answer | None:
+        """None where no answer came."""
+        body = {"ledger": self.ledger, "job": job, "hopeless": is_hopeless(job)}
         key = [("Idempotency-Key", f"{self.ledger}-{job}")] if job % 2 else []
+        target = f"/async-function/{self._function}"
         try:
-            answer = await client.request(
-                "POST",
-                f"/async-function/{self._function}",
-                headers=key,
-                body=json.dumps(body).encode(),
-                timeout_s=20,
+            return await client.request(
+                "POST", target, headers=[*key, *headers], body=json.dumps(body).encode(), timeout_s=20
             )
         except InvokeError:
             self.cut_off += 1
-            return False
-        if answer.status == 202:
-            self.accepted[answer.header("X-Call-Id") or ""] = job
-            return True
-        self.refused.append(answer)
-        return False
+            return None
 
     async def processed(self, least: int) -> None:
         """Returns when so many jobs had their effect."""
