@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from time import monotonic
 
@@ -14,6 +15,8 @@ from tidemill.provider.background import Background
 from tidemill.provider.elastic import Bounds, Watch, decide_slots, is_busy
 from tidemill.provider.functions import Functions
 from tidemill.provider.routing import Live
+
+CORES = len(os.sched_getaffinity(0))
 
 BUSY_LOOK_S = 0.15
 IDLE_LOOK_S = 1.0
@@ -56,7 +59,7 @@ class Scaler:
             key, load = (live.record.ref, live.record.version), loads.get(live.record.ref)
             if load is None:
                 continue
-            watch = self._watches.get(key) or Watch(since=now, total=load.total)
+            watch = self._watches.get(key) or Watch(since=now, looked=now, total=load.total)
             busy = busy or is_busy(watch, load)
             watches[key] = watch
             if live.record.ref in self._resizing:
@@ -78,4 +81,9 @@ class Scaler:
 
 def bounds_of(live: Live) -> Bounds:
     tuning = live.record.tuning
-    return Bounds(threads=tuning.threads, rest=live.record.replicas, most=max(tuning.scale_max, live.record.replicas))
+    return Bounds(
+        threads=tuning.threads,
+        rest=live.record.replicas,
+        most=max(tuning.scale_max, live.record.replicas),
+        cores=CORES,
+    )

@@ -87,3 +87,17 @@ def test_a_scale_above_the_maximum_is_left_alone() -> None:
 def test_busy(load: Load, busy: bool) -> None:
     """Worth looking again soon."""
     assert is_busy(Watch(since=0.0), load) is busy
+
+
+def test_a_crowd_that_passes_quickly_gets_no_more_replicas_than_cores() -> None:
+    """Thousands of short calls a second: further processes would only take turns on the same cores."""
+    bounds = Bounds(threads=1, rest=1, most=4, cores=2)
+    quick = [(0.2 * look, Load(8, 8, 1600 * look)) for look in range(10)]
+    assert [wanted for wanted in run(quick, bounds=bounds) if wanted is not None] == [2]
+
+
+def test_a_crowd_that_waits_gets_all_that_is_allowed() -> None:
+    """The same crowd, when few calls end: they wait for something else than a core."""
+    bounds = Bounds(threads=1, rest=1, most=4, cores=2)
+    slow = [(0.2 * look, Load(8, 8, 10 * look)) for look in range(10)]
+    assert [wanted for wanted in run(slow, bounds=bounds) if wanted is not None] == [2, 4]
