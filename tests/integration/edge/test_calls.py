@@ -313,6 +313,16 @@ async def test_a_body_over_the_limit_is_413_naming_it(edge: Edge) -> None:
         assert (await _json(edge, "/function/hello", method="POST", data=b"x" * 1000))["size"] == 1000
 
 
+async def test_a_delivery_of_the_queue_may_be_larger(edge: Edge) -> None:
+    """The async door has measured it against its own limit; refusing it here would kill an accepted call."""
+    connector = aiohttp.UnixConnector(str(edge.settings.socket("edge")))
+    async with replica(edge) as hello, aiohttp.ClientSession(connector=connector) as trusted:
+        await deploy(edge, target_of(HELLO, hello.socket, max_body_bytes=10))
+        async with trusted.post("http://edge/function/hello", data=b"x" * 11) as answer:
+            assert answer.status == 200
+            assert (await answer.json(content_type=None))["size"] == 11
+
+
 async def test_a_replica_that_breaks_off_is_502(edge: Edge) -> None:
     """Nothing, or no HTTP at all, where an answer should be; the call is not repeated."""
 
