@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 import psutil
 
 from tests.support.platform import Platform
+from tests.support.waiting import wait_until
 from tidemill.embedded import launch
 
 
@@ -54,6 +55,10 @@ def frozen(platform: Platform, service: str) -> Iterator[None]:
 def held_down(platform: Platform, service: str) -> Iterator[None]:
     """The service is dead inside the block, however often the supervisor starts it again. Ready again afterwards."""
     over = threading.Event()
+    pid = platform.service(service).pid
+    assert pid is not None, f"{service} does not run"
+    kill(pid)
+    wait_until(lambda: platform.service(service).pid != pid, f"{service} is dead")
 
     def keep_dead() -> None:
         while not over.is_set():
