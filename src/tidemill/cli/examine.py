@@ -29,7 +29,13 @@ class Finding:
 
 def examine(settings: Settings, *, running: bool) -> tuple[Finding, ...]:
     """The ports are looked at only where the platform itself does not hold them."""
-    return (_system(), _python(), _disk(settings.data_dir), _user(), *(() if running else (_ports(settings),)))
+    return (
+        _system(),
+        _python(),
+        _disk(settings.data_dir),
+        _user(settings),
+        *(() if running else (_ports(settings),)),
+    )
 
 
 def _system() -> Finding:
@@ -59,10 +65,14 @@ def _disk(data_dir: Path) -> Finding:
     return Finding("data directory", found)
 
 
-def _user() -> Finding:
-    if os.geteuid() == 0:
-        return Finding("user", "root: each function runs as a user of its own")
-    return Finding("user", "not root: functions run as this user and are not kept apart from each other")
+def _user(settings: Settings) -> Finding:
+    from tidemill.embedded.separation import REMEDY, why_as_root
+
+    if os.geteuid() != 0:
+        return Finding("user", "not root: functions run as this user and are not kept apart from each other")
+    if reason := why_as_root(settings):
+        return Finding("user", f"root: {reason}", hint=REMEDY)
+    return Finding("user", "root: each function runs as a user of its own")
 
 
 def _ports(settings: Settings) -> Finding:

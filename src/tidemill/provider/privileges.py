@@ -36,13 +36,11 @@ class Privileges:
         replica can be given a view of its own, where root may mount; its source and the installer cannot."""
         if os.geteuid() != 0:
             return cls(functions=False, installer=False)
-        closed_data = unreachable_part(data_dir)
-        closed_program = next(filter(None, map(unreachable_part, runtime_paths())), None)
-        functions = closed_data is None and (closed_program is None or may_mount())
-        if not functions:
-            closed = str(closed_data or closed_program)
-            log.warning("functions run as root", closed=closed, hint="other users may not enter this folder")
-        return cls(functions=functions, installer=closed_data is None and closed_program is None)
+        closed = closed_to_functions(data_dir)
+        if closed is not None:
+            log.warning("functions run as root", closed=str(closed), hint="other users may not enter this folder")
+        installer = unreachable_part(data_dir) is None and _closed_program() is None
+        return cls(functions=closed is None, installer=installer)
 
     @property
     def may_run_foreign_code(self) -> bool:
@@ -99,6 +97,17 @@ def unreachable_part(folder: Path) -> Path | None:
         if part.is_dir() and not part.stat().st_mode & stat.S_IXOTH:
             return part
     return None
+
+
+def closed_to_functions(data_dir: Path) -> Path | None:
+    """The folder on account of which functions cannot have users of their own although we are root; None where they
+    can."""
+    closed_program = _closed_program()
+    return unreachable_part(data_dir) or (None if closed_program is None or may_mount() else closed_program)
+
+
+def _closed_program() -> Path | None:
+    return next(filter(None, map(unreachable_part, runtime_paths())), None)
 
 
 def may_mount() -> bool:

@@ -1,5 +1,6 @@
 """up: what it asks of the platform, with the platform's own start replaced by one that only notes it."""
 
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from tests.unit.cli.conftest import Tidemill
 from tests.unit.cli.gateway import World
 from tidemill.contract.errors import Conflict
-from tidemill.embedded import launch
+from tidemill.embedded import launch, separation
 from tidemill.embedded.launch import Status
 from tidemill.lib.settings import Settings
 
@@ -42,6 +43,18 @@ def test_up_starts_deploys_and_says_where(tidemill: Tidemill, world: World, laun
     assert world.url in done.out
     assert "data/secrets/basic-auth-password" in done.out
     assert "right" not in done.out
+
+
+@pytest.mark.parametrize("command", ["up", "doctor"])
+def test_that_functions_run_as_root_is_said(
+    tidemill: Tidemill, world: World, launched: Launched, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Whoever starts the platform below a folder of root's own learns it at once, and what to do."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(separation, "closed_to_functions", lambda folder: Path("/root"))
+    done = tidemill(command)
+    assert "functions run as root, since other users may not enter /root" in done.out + done.err
+    assert "/srv/tidemill" in done.out + done.err
 
 
 def test_up_deploys_to_this_machine_whatever_the_environment_says(

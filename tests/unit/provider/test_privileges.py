@@ -11,7 +11,14 @@ import pytest
 from tidemill.contract.names import FunctionRef
 from tidemill.lib.log import Logger
 from tidemill.provider import privileges as module
-from tidemill.provider.privileges import FIRST_UID, UIDS, Privileges, allocate_uid, unreachable_part
+from tidemill.provider.privileges import (
+    FIRST_UID,
+    UIDS,
+    Privileges,
+    allocate_uid,
+    closed_to_functions,
+    unreachable_part,
+)
 
 REFS = [FunctionRef(f"fn-{number}") for number in range(300)]
 
@@ -107,3 +114,4 @@ def test_users_of_their_own_need_folders_that_they_can_enter(
     privileges = Privileges.detect(tmp_path, log=Logger("x", stream=log))
     assert (privileges.separate_functions, privileges.separate_installer) == (functions, installer)
     assert (b"run as root" in log.getvalue()) is not functions
+    assert (closed_to_functions(tmp_path) is None) is functions

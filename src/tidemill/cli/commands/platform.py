@@ -96,6 +96,7 @@ def status(data_dir: options.DataDir = None, as_json: options.Json = False) -> N
         _say_where(output, settings)
     else:
         output.note(f"the platform does not run for {settings.data_dir}; start it with: tidemill up")
+        output.note("one that was started in another folder is seen from there, or with --data-dir")
     if not now.ready:
         raise typer.Exit(Unreachable.exit_code)
 
@@ -184,6 +185,7 @@ def _status_wire(now: Status) -> dict[str, Any]:
 
 
 def _say_where(output: Output, settings: Settings) -> None:
+    from tidemill.embedded.separation import REMEDY, why_as_root
     from tidemill.lib.auth import Credentials
 
     if output.as_json:
@@ -199,6 +201,8 @@ def _say_where(output: Output, settings: Settings) -> None:
             ("stop", "tidemill down"),
         )
     )
+    if reason := why_as_root(settings):
+        output.note(f"warning: {reason}\n  hint: {REMEDY}")
 
 
 def _show_services(output: Output, now: Status) -> None:
