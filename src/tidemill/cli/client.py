@@ -18,6 +18,8 @@ TIMEOUT = httpx.Timeout(10, read=120)
 """Deployments install packages, so reads are patient; connecting is not."""
 LONG_READ = httpx.Timeout(10, read=None)
 """Streams and calls of functions end when the other side says so."""
+_LOGIN_HINT = "log in with: tidemill login (in the platform's own folder; elsewhere with --password-stdin)"
+_HINTS = {"function_not_found": "see what is deployed with: tidemill list"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "0.0.0.0")
 NDJSON = "application/x-ndjson"
 
@@ -246,9 +248,7 @@ def failure_of(answer: httpx.Response) -> Failure:
     if not isinstance(body, dict):
         body = {}
     sentence = body.get("error") or _plain_text(answer) or f"the gateway answered {answer.status_code}"
-    hint = body.get("hint")
-    if kind is LoginNeeded and not hint:
-        hint = "log in with: tidemill login"
+    hint = body.get("hint") or _HINTS.get(str(body.get("code"))) or (_LOGIN_HINT if kind is LoginNeeded else None)
     call_id = body.get("call_id") or answer.headers.get(headers.CALL_ID)
     return kind(str(sentence), hint=hint, call_id=call_id, code=body.get("code"))
 

@@ -72,10 +72,19 @@ _OF_ERRORS: tuple[tuple[type[TidemillError], type[Failure]], ...] = (
     (Unavailable, Unreachable),
 )
 
+_OF_STATUS: dict[int, type[Failure]] = {
+    400: BadUsage,
+    401: LoginNeeded,
+    403: LoginNeeded,
+    404: Missing,
+    409: Exists,
+    503: Unreachable,
+}
+
 
 def of_status(status: int) -> type[Failure]:
     """Which failure an HTTP status of the platform is."""
-    return {401: LoginNeeded, 403: LoginNeeded, 404: Missing, 409: Exists, 503: Unreachable}.get(status, Failure)
+    return _OF_STATUS.get(status, Failure)
 
 
 def of_error(error: TidemillError) -> Failure:

@@ -87,10 +87,13 @@ def run(arguments: Sequence[str]) -> int:
     except TidemillError as error:
         return _tell(output, failures.of_error(error))
     except TyperException as error:
-        if not error.format_message():  # help was printed instead
+        message = error.format_message()
+        if type(error).__name__ == "NoArgsIsHelpError":  # typer keeps it private; with rich it has printed the help
+            if message:
+                output.note(message)
             return BadUsage.exit_code
         command = getattr(getattr(error, "ctx", None), "command_path", "tidemill")
-        return _tell(output, BadUsage(error.format_message(), hint=f"see: {command} --help"))
+        return _tell(output, BadUsage(message, hint=f"see: {command} --help"))
     except OSError as error:  # a full disk, a folder that may not be written
         return _tell(output, Failure(f"{error.filename}: {error.strerror}" if error.filename else str(error)))
     except (KeyboardInterrupt, Abort):

@@ -49,14 +49,19 @@ class Output:
         sys.stdout.flush()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
-        """Aligned on a terminal; tab-separated with a header where a script reads."""
-        rows = list(rows)
-        if not rows:
+        """Aligned on a terminal; tab-separated with a header where a script reads. Nothing is cut off: what is shown,
+        an id above all, can be copied into the next command."""
+        lines = [[" ".join(cell.split()) for cell in row] for row in rows]
+        if not lines:
             self.note(empty)
         elif sys.stdout.isatty():
-            self._rich_table(columns, rows)
+            widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
+            header, *others = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in (columns, *lines))
+            self.line(f"\033[1m{header}\033[0m")
+            for line in others:
+                self.line(line)
         else:
-            for row in (columns, *rows):
+            for row in (columns, *lines):
                 self.line("\t".join(row))
 
     def pairs(self, pairs: Iterable[tuple[str, str]]) -> None:
@@ -92,13 +97,3 @@ class Output:
 
     def _marked(self, text: str) -> str:
         return f"\033[1;31m{text}\033[0m" if sys.stderr.isatty() else text
-
-    def _rich_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        Console().print(table)

@@ -37,6 +37,7 @@ def add_function(text: str, name: str, *, lang: str, handler: str, file: str) ->
     end = _end_of_block(lines, start)
     indent = _indent(lines[start + 1 : end])
     entry = [
+        *([""] if any(not line.strip() for line in lines[start + 1 : end]) else []),  # as between the others
         f"{indent}{name}:",
         f"{indent * 2}lang: {lang}",
         f"{indent * 2}handler: ./{handler.removeprefix('./')}",

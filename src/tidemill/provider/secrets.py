@@ -73,7 +73,7 @@ class SecretStore:
             if not path.is_file():
                 raise BadRequest(
                     f"secret {name} does not exist in namespace {namespace}",
-                    hint=f"make it with `faas-cli secret create {name}`",
+                    hint=f"make it with: tidemill secret create {name}",
                 )
             found[name] = path
         return found

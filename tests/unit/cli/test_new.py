@@ -29,6 +29,13 @@ def test_new_in_an_empty_project(tidemill: Tidemill, project: Path) -> None:
     assert list(parse_stack((project / "stack.yml").read_text(), file="").functions) == ["fresh"]
 
 
+def test_new_names_the_files_that_it_made(tidemill: Tidemill, project: Path) -> None:
+    """A template's welcome speaks of the folder that its handler goes to; here it has another name."""
+    with (project / "template/python3-http/template.yml").open("a") as file:
+        file.write("welcome_message: |\n  Your handler is function/handler.py.\n")
+    assert "Your handler is fresh/handler.py." in tidemill("new", "fresh").err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -86,3 +93,9 @@ def test_what_cannot_be_added_to() -> None:
     with pytest.raises(BadUsage) as caught:
         add_function("functions: {one: {image: a}}\n", "two", lang="x", handler="two", file="f")
     assert "two:" in (caught.value.hint or "")
+
+
+def test_an_entry_is_set_off_as_the_others_are() -> None:
+    """By a blank line where they have one between them."""
+    head = "functions:\n  one:\n    image: one:1\n\n  two:\n    image: two:1\n"
+    assert "image: two:1\n\n  three:\n" in add_function(head, "three", lang="l", handler="three", file="f")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -54,11 +55,19 @@ def _list(output: Output, gateway: str | None, *, function: str | None, state: s
             str(call["state"]),
             str(len(call.get("attempts") or ())),
             str(call.get("accepted_at", "")),
-            str(call.get("ended_at", "")),
+            _took(call),
         )
         for call in found
     ]
-    output.table(("CALL", "FUNCTION", "STATE", "ATTEMPTS", "ACCEPTED", "ENDED"), rows, empty="there are no calls")
+    output.table(("CALL", "FUNCTION", "STATE", "ATTEMPTS", "ACCEPTED", "TOOK"), rows, empty="there are no calls")
+
+
+def _took(call: dict[str, Any]) -> str:
+    """From its acceptance to its end; nothing while it has none."""
+    if not call.get("ended_at") or not call.get("accepted_at"):
+        return ""
+    took = datetime.fromisoformat(call["ended_at"]) - datetime.fromisoformat(call["accepted_at"])
+    return f"{took.total_seconds():.1f} s"
 
 
 def _cancel(output: Output, gateway: str | None, call_id: str) -> None:

@@ -48,7 +48,7 @@ def dev(
         client.info()  # a platform that is away, or refuses the login, ends the command here
         while project is not None:
             project = _until_stack_changes(client, output, tails, project, environment, read)
-    output.note("the functions stay deployed; remove them with: tidemill remove")
+    output.note(f"the functions stay deployed; remove them with: {' '.join(('tidemill remove', *(names or ())))}")
 
 
 def _until_stack_changes(

@@ -53,5 +53,5 @@ def new(
     output.note(f"{project / folder}: made from {lang}")
     output.note(f"{stack_file}: {name} added")
     if template.welcome:
-        output.note(template.welcome.rstrip())
-    output.note(f"deploy it with: tidemill deploy {name}")
+        output.note(template.welcome.rstrip().replace(f"{template.handler_folder}/", f"{project / folder}/"))
+    output.note(f"deploy it with: tidemill deploy {name}, or on every save with: tidemill dev {name}")
