@@ -2,7 +2,8 @@
 
 Promises, the same for every implementation (one conformance suite runs on all of them):
 
-- `publish` and `publish_batch` return when the message is on disk; a batch is stored whole or not at all.
+- `publish` and `publish_batch` return when the message is on disk. A batch is stored whole or not at all; only where
+  the machine goes down in the middle of one, which then was confirmed to nobody, may a part of it stay.
 - A delivery that is neither acknowledged nor retried within its lease comes again, with a higher number.
 - Everything raises `Unavailable` where the broker cannot be reached; then nothing is known of what was sent.
 """

@@ -43,6 +43,7 @@ class Connection:
         self._ready = asyncio.Event()
         self._connecting: asyncio.Task[None] | None = None
         self._on_connect: list[_Hook] = []
+        self._on_ready: list[Callable[[], object]] = []
         self._on_disconnect: list[Callable[[], None]] = []
 
     @property
@@ -71,6 +72,10 @@ class Connection:
     def on_connect(self, hook: _Hook) -> None:
         """Run once, at the first connection (nats-py renews subscriptions itself afterwards)."""
         self._on_connect.append(hook)
+
+    def on_ready(self, hook: Callable[[], object]) -> None:
+        """Run at each connection, once the streams are there and before anybody may publish."""
+        self._on_ready.append(hook)
 
     def on_disconnect(self, hook: Callable[[], None]) -> None:
         """Run each time the connection breaks."""
@@ -145,6 +150,8 @@ class Connection:
                 self._log.warning("streams not ready", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(RETRY_S)
             else:
+                for hook in self._on_ready:
+                    hook()
                 self.made += 1
                 self._ready.set()
                 self._log.info("queue connected", server=self._url)

@@ -31,6 +31,7 @@ from tidemill.broker.connection import Connection
 from tidemill.broker.intake import JetStreamIntake
 from tidemill.broker.permissions import User
 from tidemill.broker.replies import Replies
+from tidemill.broker.staging import Staging
 from tidemill.contract.errors import Unavailable
 from tidemill.lib.log import Logger
 from tidemill.lib.settings import Settings
@@ -51,9 +52,13 @@ _EMPTY_STATUS = ("404", "408")
 class JetStream:
     """Implements Broker, as an async context manager. The server may be down at any time, also at the start."""
 
-    def __init__(self, url: str, *, user: str, password: str, log: Logger) -> None:
+    def __init__(self, url: str, *, user: str, password: str, log: Logger, staging: Staging | None = None) -> None:
+        """`staging`: of the one stream that this process publishes batches to."""
         self._connection = Connection(url, user=user, password=password, log=log)
         self._replies = Replies(self._connection)
+        self._staging = staging
+        if staging is not None:
+            self._connection.on_ready(staging.move_to_memory)
 
     async def __aenter__(self) -> JetStream:
         await self._connection.__aenter__()
@@ -63,6 +68,8 @@ class JetStream:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._connection.__aexit__(kind, value, trace)
+        if self._staging is not None:
+            self._staging.move_back()
 
     async def wait_ready(self) -> None:
         """Until the server was reached once and holds our streams."""
@@ -97,7 +104,12 @@ class JetStream:
             block += "Nats-Batch-Commit: 1\r\n\r\n" if number == last else "\r\n"
             pieces.append(wire.publication(message.subject, reply if number == last else "", block, message.data))
         wire.write(client, b"".join(pieces))
-        await self._confirmed(self._replies.expect(reply))
+        try:
+            await self._confirmed(self._replies.expect(reply))
+        except Rejected:
+            if self._staging is not None:  # perhaps somebody cleared the memory away
+                self._staging.move_to_memory()
+            raise
 
     async def _confirmed(self, answer: asyncio.Future[Msg]) -> int:
         try:
@@ -303,10 +315,12 @@ class JetStream:
         return answer
 
 
-def jetstream(settings: Settings, user: User, log: Logger) -> JetStream:
-    """The embedded server, as one of our services. Raises FileNotFoundError where it has no password yet."""
+def jetstream(settings: Settings, user: User, log: Logger, *, batches_of: str) -> JetStream:
+    """The embedded server, as one of our services; `batches_of` is the stream that only this one publishes batches
+    to. Raises FileNotFoundError where it has no password yet."""
     password = (settings.secrets_dir / f"nats-{user}").read_text().strip()
-    return JetStream(settings.nats_url, user=user, password=password, log=log)
+    staging = Staging.of(settings, batches_of)
+    return JetStream(settings.nats_url, user=user, password=password, log=log, staging=staging)
 
 
 def _stored(reply: Msg) -> Stored:

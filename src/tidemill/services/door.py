@@ -14,6 +14,7 @@ from granian.server.embed import Server
 from tidemill.broker.group_commit import GroupCommit
 from tidemill.broker.jetstream import jetstream
 from tidemill.broker.permissions import FUNCTIONS_CHANGED
+from tidemill.contract.names import STREAM_QUEUE
 from tidemill.invoke.client import Client
 from tidemill.lib.auth import Credentials
 from tidemill.lib.log import Logger
@@ -39,7 +40,7 @@ async def serve(settings: Settings, own: DoorSettings, log: Logger) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(jetstream(settings, "door", log))
+        broker = await stack.enter_async_context(jetstream(settings, "door", log, batches_of=STREAM_QUEUE))
         control = await stack.enter_async_context(Client(f"unix:{settings.socket('control')}"))
         directory = Directory(control, authorization=credentials.header, log=log)
         commit = GroupCommit(broker.publish, broker.publish_batch)

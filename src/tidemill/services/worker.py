@@ -13,6 +13,7 @@ from tidemill.broker.group_commit import GroupCommit
 from tidemill.broker.jetstream import JetStream, jetstream
 from tidemill.broker.permissions import FUNCTIONS_CHANGED
 from tidemill.broker.streams import STREAM_CALLBACKS, callbacks_subject
+from tidemill.contract.names import STREAM_CALLS
 from tidemill.invoke.client import Client
 from tidemill.lib.auth import Credentials
 from tidemill.lib.log import Logger
@@ -40,7 +41,7 @@ async def serve(settings: Settings, own: DoorSettings, log: Logger) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(jetstream(settings, "worker", log))
+        broker = await stack.enter_async_context(jetstream(settings, "worker", log, batches_of=STREAM_CALLS))
         control = await stack.enter_async_context(Client(f"unix:{settings.socket('control')}"))
         edge = await stack.enter_async_context(Client(f"unix:{settings.socket('edge')}"))
         directory = Directory(control, authorization=credentials.header, log=log)
