@@ -6,6 +6,7 @@ import asyncio
 import io
 import re
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,8 @@ class Output:
         self._rotate_bytes = rotate_bytes
         self._awaited = b""
         self._logged = asyncio.Event()
+        self._alarming: tuple[bytes, ...] = ()
+        self._alarm: asyncio.Future[str] | None = None
         self._rest = b""
         self._open()
 
@@ -47,6 +50,12 @@ class Output:
         self._awaited = b'"event":' + orjson.dumps(event)
         self._logged = asyncio.Event()
         return self._logged
+
+    def alarm_at(self, texts: Sequence[str]) -> asyncio.Future[str]:
+        """Has the next line that holds one of these texts, once it comes."""
+        self._alarming = tuple(text.encode() for text in texts)
+        self._alarm = asyncio.get_running_loop().create_future()
+        return self._alarm
 
     def feed(self, chunk: bytes) -> None:
         """Bytes as they arrive; whole lines are written at once, the rest is kept for the next chunk."""
@@ -72,6 +81,8 @@ class Output:
         if self._awaited and any(self._awaited in line for line in lines if _is_ours(line)):
             self._awaited = b""
             self._logged.set()
+        if self._alarm is not None and not self._alarm.done():
+            self._look_for_alarm(lines)
         self.last_lines.extend(_readable(line) for line in lines if line.strip() and not _is_frame(line))
         block = b"\n".join(kept) + b"\n"
         try:
@@ -82,6 +93,12 @@ class Output:
             self._size += self._file.write(block)
         except OSError:
             self.lost_bytes += len(block)
+
+    def _look_for_alarm(self, lines: list[bytes]) -> None:
+        assert self._alarm is not None
+        alarming = [line for line in lines if any(text in line for text in self._alarming)]
+        if alarming:
+            self._alarm.set_result(_readable(alarming[0]))
 
     def _wrap(self, line: bytes) -> bytes:
         text = line.decode(errors="replace").rstrip()

@@ -117,15 +117,21 @@ class Runner:
             self._reason = f"{self.service.argv[0]} cannot be started: {cause}"
             return
         self._changed()
-        readiness = asyncio.create_task(self._watch_readiness(looks_ready))
+        alarm = self._output.alarm_at(self.service.broken_at)
+        watches = [
+            asyncio.create_task(self._watch_readiness(looks_ready)),
+            asyncio.create_task(self._end_when_broken(alarm)),
+        ]
         try:
             self._reason = _how_it_ended(await self._child.wait())
+            if alarm.done():
+                self._reason = f"it had to be ended, since it said: {alarm.result()}"
         finally:
             self._child = None
             self._output.end()
-            readiness.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await readiness
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
 
     def _start(self, argv: tuple[str, ...]) -> Child:
         return Child(argv, environ=self._environ, cwd=self._cwd, on_output=self._output.feed)
@@ -136,6 +142,11 @@ class Runner:
             return
         if self._state == "starting":
             self._enter("ready")
+
+    async def _end_when_broken(self, alarm: asyncio.Future[str]) -> None:
+        said = await alarm
+        self._log.error("service broken", service=self.service.name, said=said)
+        await self._end_child()
 
     async def _run_after_start(self, argv: tuple[str, ...]) -> bool:
         """Whether it did its work; where not, the service is ended, and all is tried again."""

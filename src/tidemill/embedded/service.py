@@ -31,6 +31,8 @@ class Service:
     """From the signal to SIGKILL."""
     environ: Mapping[str, str] = field(default_factory=dict)
     """On top of the supervisor's own."""
+    broken_at: tuple[str, ...] = ()
+    """Whoever prints one of these goes on running but does its work no more, until it is started again."""
     after_start: tuple[str, ...] | None = None
     """A command that runs to its end between the first readiness and being counted as ready."""
 

@@ -28,6 +28,9 @@ from tidemill.embedded.service import Logs, Service
 from tidemill.lib.settings import Settings
 
 NATS_CONFIG = "nats.conf"
+NATS_BROKEN_AT = ("Critical write error", "will be DISABLED")
+"""After one failed write, as on a full disk, nats-server takes nothing more on that stream, or on none at all, also
+when there is room again."""
 CALL_GRACE_S = 35.0
 """Above the default exec_timeout: a call in hand ends, and a job in hand need not come again."""
 
@@ -67,6 +70,7 @@ def _nats(settings: Settings, part: Part) -> Service:
         ready=PortOpen(settings.nats_port),
         stop_stage=5,
         stop_grace_s=30.0,
+        broken_at=NATS_BROKEN_AT,
     )
 
 

@@ -203,3 +203,14 @@ async def test_a_command_after_start_runs_before_the_service_counts_as_ready(tmp
         status = await it.ready("one")
         assert status.restarts == 1
         assert (tmp_path / "tries").read_text().split() == ["tried", "tried"]
+
+
+async def test_a_service_that_says_it_is_broken_is_started_again(tmp_path: Path) -> None:
+    """It would go on running for ever; its words are the reason, and the next life is another process."""
+    script = "if [ -e lived ]; then sleep 300; fi; touch lived; sleep 0.2; echo 'disk gone, giving up'; sleep 300"
+    broken = replace(shell("store", script, tmp_path), broken_at=("giving up",))
+    async with running(tmp_path, [broken]) as it:
+        first = await it.becomes("store", lambda status: status.pid is not None, "runs")
+        again = await it.becomes("store", lambda status: status.pid not in (None, first.pid), "runs again")
+        assert again.restarts == 1
+        assert "disk gone, giving up" in again.reason

@@ -18,6 +18,7 @@ def test_it_says_what_durability_and_safety_depend_on(tmp_path: Path) -> None:
         users=[NatsUser("door", 'a"b\\c', Permissions(publish=("tm.queue.>",), subscribe=("_INBOX.door.>",)))],
     )
     assert "sync_interval: always" in text
+    assert "max_file_store: 1PB" in text
     assert 'listen: "127.0.0.1:14222"' in text
     assert 'publish: { allow: ["tm.queue.>"] }' in text
     assert 'subscribe: { allow: ["_INBOX.door.>"] }' in text

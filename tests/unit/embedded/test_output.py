@@ -97,6 +97,17 @@ def test_the_last_lines_are_remembered(path: Path) -> None:
     assert list(output.last_lines) == [f"line {number}" for number in range(100 - LAST_LINES, 100)]
 
 
+async def test_an_alarming_line_is_told(path: Path) -> None:
+    """The first that holds one of the texts; others are not."""
+    output = Output("nats", path)
+    alarm = output.alarm_at(("write error", "DISABLED"))
+    output.feed(b"[1] [INF] Server is ready\n")
+    assert not alarm.done()
+    output.feed(b"[1] [ERR] Critical write error: no space\n[1] [INF] DISABLED\n")
+    assert alarm.result() == "[1] [ERR] Critical write error: no space"
+    output.close()
+
+
 def test_a_full_disk_loses_lines_but_stops_nobody(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be written is counted, and later lines are written again."""
     output = Output("door", path)
