@@ -14,6 +14,7 @@ from tidemill.contract import headers
 from tidemill.contract.errors import TooLarge
 from tidemill.lib import log
 from tidemill.runtime.answers import FunctionResponse, HandlerFailed, error_answer
+from tidemill.runtime.complaints import begin_with_own_code
 from tidemill.runtime.handlers import View
 
 _log = log.get_logger("fn")
@@ -59,6 +60,7 @@ class FunctionApp(Flask):
 
     def log_exception(self, exc_info: Any) -> None:
         """Flask calls it inside the `except` block of the handler's exception."""
+        begin_with_own_code(exc_info[1], self.root_path)
         _log.error("handler failed")
 
 

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import threading
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from tidemill.lib.correlation import bind
 from tidemill.runtime import output
 from tidemill.runtime.app import FunctionApp
 from tidemill.runtime.calls import Calls, Running
+from tidemill.runtime.complaints import begin_with_own_code, in_one_line
 from tidemill.runtime.confine import confine
 from tidemill.runtime.granian_adapter import Served, serve
 from tidemill.runtime.handlers import load_view
@@ -59,8 +59,9 @@ def live(order: ForkOrder, listener: socket.socket, status: int, parent: Parent)
         view = load_view(order.kind, order.source_dir)
         app = FunctionApp(view, root=order.source_dir, max_body_bytes=order.max_body_bytes)
     except BaseException as error:
+        begin_with_own_code(error, order.source_dir)
         _log.error("start failed")
-        _report(status, Report("failed", _last_line(error)))
+        _report(status, Report("failed", in_one_line(error, order.source_dir)[:REASON_CHARS]))
         os._exit(1)
     calls = Calls(threads=order.threads, max_inflight=order.max_inflight)
     server = FunctionServer(app, calls, ref=order.ref, exec_timeout_s=order.exec_timeout_s)
@@ -101,8 +102,3 @@ def _report(status: int, report: Report) -> None:
         os.write(status, report.as_line())
     except BrokenPipeError:
         os._exit(1)  # the spawner is gone
-
-
-def _last_line(error: BaseException) -> str:
-    """As the last line of a traceback."""
-    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1][:REASON_CHARS]
