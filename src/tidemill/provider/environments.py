@@ -31,6 +31,8 @@ META_FILE = "tidemill-environment.json"
 INSTALL_TIMEOUT_S = 600.0
 REASON_LINES = 12
 """How much of the resolver's complaint the user is shown."""
+UNSAID = ("Using Python ", "warning: Requirements file `requirements.txt` does not contain any dependencies")
+"""How lines of the installer's begin that are no news to anybody."""
 PASSED_ON = ("PATH", "LANG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 PASSED_ON_PREFIXES = ("UV_", "SSL_CERT_", "NETRC")
 
@@ -114,7 +116,7 @@ class Environments:
         building = await asyncio.to_thread(self._prepare, wanted)
         try:
             await self._uv_run(
-                ["venv", "--python", _interpreter(), str(building / "env")], building, wanted, progress
+                ["venv", "--python", _interpreter(), str(building / "env"), "--quiet"], building, wanted, progress
             )
             await self._uv_run(_install_arguments(building, wanted), building, wanted, progress)
             await asyncio.to_thread(self._commit, building, wanted)
@@ -162,7 +164,7 @@ class Environments:
                 assert process.stdout is not None
                 async for raw in process.stdout:
                     line = raw.decode(errors="replace").rstrip()
-                    if line:
+                    if line and not line.startswith(UNSAID):
                         lines.append(line)
                         progress(line)
                 status = await process.wait()

@@ -125,6 +125,14 @@ def test_a_failed_build_says_what_go_said(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "cache").iterdir() if path.name.startswith("build-")]
 
 
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """As is what chooses another."""
+    (tmp_path / "file").touch()
+    with pytest.raises(InstallFailed, match="file/cache, which cannot be written") as caught:
+        versitygw.install_versitygw({"TIDEMILL_CACHE": str(tmp_path / "file/cache")}, silent)
+    assert "TIDEMILL_CACHE" in (caught.value.hint or "")
+
+
 def test_the_cache_folder_can_be_chosen(tmp_path: Path) -> None:
     """TIDEMILL_CACHE first, then the desktop's own cache folder, then the home's."""
     assert cache_dir({"TIDEMILL_CACHE": str(tmp_path)}) == tmp_path

@@ -47,8 +47,14 @@ async def test_one_content_is_installed_once(tmp_path: Path) -> None:
 
 
 async def test_progress_and_failure(tmp_path: Path) -> None:
-    """The installer's lines as they come; its last ones are the reason; nothing stays."""
-    found, lines = environments(tmp_path, "echo Resolved 3 packages; echo No solution >&2; exit 1"), list[str]()
+    """The installer's lines as they come, without small talk; its last ones are the reason; nothing stays."""
+    found, lines = (
+        environments(
+            tmp_path,
+            "echo Using Python 3.11 environment at: env; echo Resolved 3 packages; echo No solution >&2; exit 1",
+        ),
+        list[str](),
+    )
     with pytest.raises(DeployFailed, match="No solution"):
         await found.ensure(Wanted("six"), lines.append)
     assert lines == ["Resolved 3 packages", "No solution"]

@@ -50,13 +50,24 @@ def find_versitygw(environ: Mapping[str, str]) -> Part:
 def install_versitygw(environ: Mapping[str, str], progress: Progress) -> None:
     """Builds it if nobody did; of several at once one builds and the others wait. Raises InstallFailed."""
     program = _place(environ)
-    program.parent.mkdir(parents=True, exist_ok=True)
+    _make_cache(program.parent)
     with _alone(program.with_name(f"{program.name}.lock"), progress):
         if program.exists():
             return
         with tempfile.TemporaryDirectory(prefix="build-", dir=program.parent) as scratch:
             built = _build(Path(scratch), environ, progress)
             built.replace(program)
+
+
+def _make_cache(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as cause:
+        raise InstallFailed(
+            f"versitygw would be kept in {folder}, which cannot be written: {cause.strerror}",
+            hint="name another folder by TIDEMILL_CACHE, or put `minio` on PATH, or set S3_ENDPOINT",
+        ) from cause
 
 
 def _place(environ: Mapping[str, str]) -> Path:
