@@ -161,6 +161,8 @@ async def test_unknown_functions_and_paths_are_404(edge: Edge) -> None:
     async with edge.client.get(f"{edge.url}/function/nope.dev") as answer:
         assert answer.status == 404
         assert "function nope is not deployed in namespace dev" in await _check_error(answer, "function_not_found")
+    async with edge.client.get(f"{edge.url}/function/") as answer:
+        assert "names no function" in await _check_error(answer, "function_not_found")
     async with edge.client.get(f'{edge.url}/no"where') as answer:
         assert answer.status == 404
         await _check_error(answer, "not_found")
