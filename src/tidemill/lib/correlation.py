@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
 
 from tidemill.contract import headers
@@ -55,32 +54,47 @@ def current() -> Call:
     return _current.get() or Call()
 
 
-@contextmanager
-def bind(call: Call) -> Iterator[Call]:
-    token = _current.set(call)
-    try:
-        yield call
-    finally:
-        _current.reset(token)
+class bind:  # a context manager, read as a verb; a class because each warm call pays for it
+    """`with bind(call):` makes it the call in hand inside the block."""
+
+    __slots__ = ("_call", "_token")
+    _token: Token[Call | None]
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> Call:
+        self._token = _current.set(self._call)
+        return self._call
+
+    def __exit__(self, *exc_info: object) -> None:
+        _current.reset(self._token)
 
 
 def from_headers(incoming: Mapping[str, str], *, function: str = "") -> Call:
-    """The call that these request headers belong to; `incoming` is looked up as written and in lower case.
-    Values that are no ids are dropped, so that a log line cannot be forged through a header."""
+    """The call that these request headers belong to; `incoming` is looked up as written and in lower case."""
 
     def get(name: str) -> str:
         return incoming.get(name) or incoming.get(name.lower()) or ""
 
-    def identifier(name: str) -> str:
-        return value if _ID.fullmatch(value := get(name)) else ""
+    return from_values(
+        call_id=get(headers.CALL_ID),
+        correlation_id=get(headers.CORRELATION_ID),
+        traceparent=get(headers.TRACEPARENT),
+        attempt=get(headers.ATTEMPT),
+        function=function,
+    )
 
-    trace = _TRACEPARENT.fullmatch(get(headers.TRACEPARENT))
+
+def from_values(*, call_id: str, correlation_id: str, traceparent: str, attempt: str, function: str) -> Call:
+    """The call that these values of headers say; empty where there is none. Values that are no ids are dropped, so
+    that a log line cannot be forged through a header."""
+    trace = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
     if trace and (trace[1] == _NO_TRACE or trace[2] == _NO_SPAN):
         trace = None
-    attempt = get(headers.ATTEMPT)
     return Call(
-        call_id=identifier(headers.CALL_ID),
-        correlation_id=identifier(headers.CORRELATION_ID),
+        call_id=call_id if _ID.fullmatch(call_id) else "",
+        correlation_id=correlation_id if _ID.fullmatch(correlation_id) else "",
         trace_id=trace[1] if trace else "",
         span_id=trace[2] if trace else "",
         function=function,

@@ -86,5 +86,5 @@ def get_logger(source: str) -> Logger:
 
 def timestamp(when: datetime | None = None) -> str:
     """RFC 3339, UTC, milliseconds."""
-    moment = (when or datetime.now(UTC)).astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = datetime.now(UTC) if when is None else when.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"

@@ -7,9 +7,9 @@ the caller's own limit where there is one → `X-Duration-Seconds` → log line 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tidemill.contract import headers
@@ -24,6 +24,7 @@ from tidemill.runtime.answers import (
     at_limit,
     error_answer,
 )
+from tidemill.runtime.call_line import write_call_line
 from tidemill.runtime.calls import AtLimit, Calls, Running
 from tidemill.runtime.deadline import DeadlinePassed, caller_limit_s, run_within
 from tidemill.runtime.metrics import TEXT_FORMAT, CallMetrics
@@ -58,7 +59,13 @@ class FunctionServer:
         if own is not None:
             answer = own() if environ["REQUEST_METHOD"] in ("GET", "HEAD") else _text("GET only", 405)
             return answer(environ, start_response)
-        call = correlation.from_headers(_RequestHeaders(environ), function=self._ref)
+        call = correlation.from_values(
+            call_id=environ.get("HTTP_X_CALL_ID", ""),
+            correlation_id=environ.get("HTTP_X_CORRELATION_ID", ""),
+            traceparent=environ.get("HTTP_TRACEPARENT", ""),
+            attempt=environ.get("HTTP_X_TIDEMILL_ATTEMPT", ""),
+            function=self._ref,
+        )
         try:
             running = self._calls.begin(call)
         except AtLimit as limit:
@@ -101,13 +108,13 @@ class FunctionServer:
         duration_s = time.monotonic() - running.since
         method = environ["REQUEST_METHOD"]
         self._metrics.observe(status, method if method in METHODS else "OTHER", duration_s)
-        _log.info(
-            "call",
+        write_call_line(
+            running.call,
             method=method,
             path=environ["PATH_INFO"],
             status=status,
             size_bytes=size_bytes,
-            duration_s=round(duration_s, 6),
+            duration_s=duration_s,
         )
 
     def _ready(self) -> FunctionResponse:
@@ -159,31 +166,6 @@ class _Stream:
                 _close(self._answer.body)
             finally:
                 end(self._answer.code, self._sent_bytes)
-
-
-class _RequestHeaders(Mapping[str, str]):
-    """The request's headers by their own names, looked up in a WSGI environ without copying it."""
-
-    def __init__(self, environ: WSGIEnvironment) -> None:
-        self._environ = environ
-
-    def __getitem__(self, name: str) -> str:
-        value: str = self._environ[_wsgi_name(name)]
-        return value
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return self._environ.get(_wsgi_name(name), default)
-
-    def __iter__(self) -> Iterator[str]:
-        return (key[5:].replace("_", "-") for key in self._environ if key.startswith("HTTP_"))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-@lru_cache(64)
-def _wsgi_name(header: str) -> str:
-    return "HTTP_" + header.upper().replace("-", "_")
 
 
 def _text(text: str, status: int = 200) -> FunctionResponse:

@@ -219,3 +219,39 @@ def test_body_over_the_limit(serve: Serve) -> None:
     assert http.post("/", data=b"x" * 10).status_code == 200
     assert http.post("/", data=b"x" * 11, headers={"X-Tidemill-Attempt": "1"}).status_code == 200
     assert bodies == [10, 11]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body", "length"),
+    [
+        ("text", 200, b"text", "4"),
+        (b"bytes", 200, b"bytes", "5"),
+        ("", 200, b"", "0"),
+        (("gone", 410), 410, b"gone", "4"),
+        (("nobody sees this", 204), 204, b"", None),
+        (("nobody sees this", 304), 304, b"", None),
+        (flask.Response(["two ", "pieces"]), 200, b"two pieces", "10"),
+    ],
+)
+def test_answers_leave_as_http_wants_them(
+    serve: Serve, answer: Any, status: int, body: bytes, length: str | None
+) -> None:
+    """The short way of an ordinary answer and werkzeug's own agree on length and body."""
+    served = serve(lambda event, context: answer)
+    got = served.http.get("/")
+    assert (got.status_code, got.data, got.headers.get("Content-Length")) == (status, body, length)
+    if status not in (204, 304):
+        assert served.http.head("/").data == b""
+
+
+def test_callbacks_of_an_answer_run_once(serve: Serve) -> None:
+    """What a handler hangs on its answer with `call_on_close` happens."""
+    closed = []
+
+    def handle(event: Any, context: Any) -> Any:
+        answer = flask.current_app.make_response("text")
+        answer.call_on_close(lambda: closed.append(True))
+        return answer
+
+    assert serve(handle).http.get("/").data == b"text"
+    assert closed == [True]
