@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 
 import nats
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
+from tidemill.broker.direct import DirectClient
 from tidemill.broker.streams_setup import ensure_all
 from tidemill.contract.errors import Unavailable
 from tidemill.lib.log import Logger
@@ -39,7 +39,7 @@ class Connection:
         self._user = user
         self._password = password
         self._log = log
-        self._client = Client()
+        self._client = DirectClient()
         self._ready = asyncio.Event()
         self._connecting: asyncio.Task[None] | None = None
         self._on_connect: list[_Hook] = []
@@ -52,14 +52,14 @@ class Connection:
         return self._client.is_connected and self._ready.is_set()
 
     @property
-    def client(self) -> Client:
+    def client(self) -> DirectClient:
         """Raises Unavailable."""
         if not self.is_ready:
             raise Unavailable("the queue is not connected", retry_after_s=1.0)
         return self._client
 
     @property
-    def raw(self) -> Client:
+    def raw(self) -> DirectClient:
         """For those who run while the connection is being made: see `on_connect`."""
         return self._client
 

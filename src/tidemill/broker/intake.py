@@ -7,7 +7,6 @@ import itertools
 import time
 
 import orjson
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from tidemill.broker import wire
@@ -40,7 +39,7 @@ class JetStreamIntake:
     @classmethod
     async def open(cls, connection: Connection, stream: str, consumer: str, receive: Receiver) -> JetStreamIntake:
         intake = cls(connection, stream, consumer, receive)
-        intake._subscription = await connection.client.subscribe(f"{intake._inbox}.*", cb=intake._arrived)
+        intake._subscription = await connection.client.subscribe_direct(f"{intake._inbox}.*", intake._arrived)
         connection.on_disconnect(intake._forget)
         return intake
 
@@ -69,18 +68,18 @@ class JetStreamIntake:
         if self._subscription is not None and not self._connection.raw.is_closed:
             await self._subscription.unsubscribe()
 
-    async def _arrived(self, message: Msg) -> None:
-        if not message.reply:
-            self._open.pop(message.subject, None)
-            if (message.headers or {}).get("Status") in _PLAIN_ENDS:
+    def _arrived(self, subject: bytes, reply: bytes, headers: bytes, data: bytes) -> None:
+        if not reply:
+            self._open.pop(subject.decode(), None)
+            if wire.status_of(headers) in _PLAIN_ENDS:
                 self._receive(None)
             else:  # the consumer is gone, or the server about to go: asking again at once would be asking for ever
                 asyncio.get_running_loop().call_later(ASK_AGAIN_S, self._receive, None)
             return
-        self._count_down(message)
-        self._receive(_delivery(message))
+        self._count_down()
+        self._receive(_delivery(subject.decode(), reply.decode(), wire.read_headers(headers), data))
 
-    def _count_down(self, message: Msg) -> None:
+    def _count_down(self) -> None:
         """Deliveries carry their own subject, so any open question is as good as another: the oldest is filled
         first, as the server does it."""
         for number, (count, until) in self._open.items():
@@ -95,16 +94,16 @@ class JetStreamIntake:
         self._receive(None)
 
 
-def _delivery(message: Msg) -> Delivery:
+def _delivery(subject: str, reply: str, headers: dict[str, str], data: bytes) -> Delivery:
     """`$JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE.…`, with domain and account before the stream from 2.12 on where
     those are set."""
-    tokens = message.reply.split(".")
+    tokens = reply.split(".")
     first = 2 if len(tokens) == 9 else 4
     return Delivery(
-        subject=message.subject,
-        data=message.data,
-        headers=message.headers or {},
+        subject=subject,
+        data=data,
+        headers=headers,
         sequence=int(tokens[first + 3]),
         number=int(tokens[first + 2]),
-        token=message.reply,
+        token=reply,
     )

@@ -30,7 +30,7 @@ from tidemill.broker.base import (
 from tidemill.broker.connection import Connection
 from tidemill.broker.intake import JetStreamIntake
 from tidemill.broker.permissions import User
-from tidemill.broker.replies import Replies
+from tidemill.broker.replies import Replies, Reply
 from tidemill.broker.staging import Staging
 from tidemill.contract.errors import Unavailable
 from tidemill.lib.log import Logger
@@ -111,13 +111,13 @@ class JetStream:
                 self._staging.move_to_memory()
             raise
 
-    async def _confirmed(self, answer: asyncio.Future[Msg]) -> int:
+    async def _confirmed(self, answer: asyncio.Future[Reply]) -> int:
         try:
             async with asyncio.timeout(ACK_TIMEOUT_S):
                 reply = await answer
         except TimeoutError as cause:
             raise Unavailable("the queue did not confirm in time", retry_after_s=1.0) from cause
-        if reply.headers and reply.headers.get("Status") == "503":
+        if reply.status == "503":
             raise Unavailable("the queue is not ready", retry_after_s=1.0)
         body = orjson.loads(reply.data)
         if "error" in body:
@@ -231,7 +231,7 @@ class JetStream:
 
     def _answer(self, delivery: Delivery, verb: bytes) -> None:
         if self._connection.is_ready:
-            wire.write(self._connection.client, wire.plain(delivery.token, verb))
+            wire.write(self._connection.raw, wire.plain(delivery.token, verb))
 
     # Small keys
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from typing import NamedTuple
 
-from nats.aio.msg import Msg
-
+from tidemill.broker import wire
 from tidemill.broker.connection import Connection
 from tidemill.contract.errors import Unavailable
+
+
+class Reply(NamedTuple):
+    status: str
+    """Empty, or what the server said instead of the one who was asked: `503` where nobody listens."""
+    data: bytes
 
 
 class Replies:
@@ -17,7 +23,7 @@ class Replies:
     def __init__(self, connection: Connection) -> None:
         self._prefix = f"{connection.inbox_prefix}.acks.{connection.instance}"
         self._numbers = itertools.count(1)
-        self._expected: dict[str, asyncio.Future[Msg]] = {}
+        self._expected: dict[str, asyncio.Future[Reply]] = {}
         connection.on_connect(self._subscribe)
         connection.on_disconnect(self._fail_all)
         self._connection = connection
@@ -26,20 +32,20 @@ class Replies:
         """A new one; its last token is unique in the world."""
         return f"{self._prefix}.{self._connection.instance}{next(self._numbers)}"
 
-    def expect(self, subject: str) -> asyncio.Future[Msg]:
+    def expect(self, subject: str) -> asyncio.Future[Reply]:
         """To be called right after the request was written."""
-        future: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._expected[subject] = future
         future.add_done_callback(lambda _: self._expected.pop(subject, None))
         return future
 
     async def _subscribe(self) -> None:
-        await self._connection.raw.subscribe(f"{self._prefix}.*", cb=self._arrived)
+        await self._connection.raw.subscribe_direct(f"{self._prefix}.*", self._arrived)
 
-    async def _arrived(self, message: Msg) -> None:
-        future = self._expected.get(message.subject)
+    def _arrived(self, subject: bytes, _: bytes, headers: bytes, data: bytes) -> None:
+        future = self._expected.get(subject.decode())
         if future is not None and not future.done():
-            future.set_result(message)
+            future.set_result(Reply(wire.status_of(headers), data))
 
     def _fail_all(self) -> None:
         for future in list(self._expected.values()):

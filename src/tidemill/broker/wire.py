@@ -24,6 +24,21 @@ def header_block(headers: Mapping[str, str]) -> str:
     return block
 
 
+def read_headers(block: bytes) -> dict[str, str]:
+    """Of a message that came; what is no header line is skipped."""
+    found = {}
+    for line in block.decode("utf-8", "replace").split("\r\n")[1:]:
+        name, colon, value = line.partition(":")
+        if colon:
+            found[name] = value.strip()
+    return found
+
+
+def status_of(block: bytes) -> str:
+    """`404` of `NATS/1.0 404 No Messages`; empty where the server only carries what somebody published."""
+    return block[9:12].decode("ascii", "replace") if block[8:9] == b" " else ""
+
+
 def publication(subject: str, reply: str, block: str, data: bytes) -> bytes:
     """HPUB. `block` is a header block with its closing empty line. Raises Rejected for a message above the limit:
     the server would close the connection over it."""

@@ -65,3 +65,20 @@ def test_nobody_hears_the_answers_of_others() -> None:
         heard = permissions(user).subscribe
         assert [each for each in USERS if allowed(heard, f"_INBOX.{each}.x")] == [user]
         assert not allowed(heard, "tm.queue.ns.fn.id")
+
+
+@given(st.dictionaries(st.from_regex(r"[A-Za-z-]+", fullmatch=True), st.text(st.characters(exclude_characters="\r\n"))))
+def test_what_is_written_can_be_read(headers: dict[str, str]) -> None:
+    """Names, and values without blanks around them."""
+    block = (wire.header_block(headers) + "\r\n").encode("utf-8", "replace")
+    assert wire.read_headers(block) == {
+        name: value.encode("utf-8", "replace").decode().strip() for name, value in headers.items()
+    }
+
+
+def test_a_status_of_the_server() -> None:
+    """Only where the server speaks for itself."""
+    assert wire.status_of(b"NATS/1.0 404 No Messages\r\n\r\n") == "404"
+    assert wire.status_of(b"NATS/1.0 503\r\n\r\n") == "503"
+    assert wire.status_of(b"NATS/1.0\r\nStatus: 404\r\n\r\n") == ""
+    assert wire.status_of(b"") == ""
