@@ -28,8 +28,10 @@ uv_pin=$(sed -n '/^uv==/,/^[^ ]*==/p' requirements/dev.lock | sed '$d')
 [ -x .venv/bin/uv ] || .venv/bin/pip install -q --disable-pip-version-check --require-hashes -r <(echo "$uv_pin")
 
 echo "[3/4] installing locked dependencies, real servers among them"
-# Compiled here, so that the first start does not pay for it.
-.venv/bin/uv pip install -q --python .venv/bin/python --compile-bytecode --require-hashes -r requirements/dev.lock
+# Compiled here, so that the first start does not pay for it. Half a gigabyte: on a terminal, uv shows how far it is.
+quiet=-q
+[ -t 2 ] && quiet=
+.venv/bin/uv pip install $quiet --python .venv/bin/python --compile-bytecode --require-hashes -r requirements/dev.lock
 
 echo "[4/4] installing tidemill"
 .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --editable .
