@@ -3,9 +3,9 @@
 One thread serves quick calls faster than several do (they fight for the interpreter), but a long call on the only
 thread would hold up everything behind it: an event stream, a function that calls itself, a stuck call. So there are
 many threads and most of them rest: after its answer is out, a thread goes back for more only while fewer than
-`threads` others are at quick calls, else it parks. A call that runs longer than PATIENCE_S no longer counts, and one
-parked thread takes its place. Measured at 16 connections: 95 % of the speed of a single thread, where a lock around
-the handler reached 58 %.
+`threads` others are awake, else it parks. Awake is who takes calls: also a thread that waits for one, or that has one
+and waits for the interpreter. A thread whose call runs longer than PATIENCE_S no longer counts as awake, and a parked
+one takes its place.
 
 A declared `max_inflight` is a promise of how many run at once: one call more raises AtLimit.
 """
@@ -24,6 +24,8 @@ PATIENCE_S = 0.025
 """Longer than nearly every quick call, shorter than a person notices."""
 QUIET_TICKS = 40
 """Idle ticks (about a second) after which the watch sleeps until the next call: an idle replica wakes nobody."""
+AWAKE_S = 30.0
+"""A thread that was not heard of for longer may have ended (granian_adapter.THREAD_IDLE_S) and does not count."""
 THREADS_AT_MOST = 16
 """Threads where no `max_inflight` says otherwise: calls that may be long at once. One that has run costs 200 kB."""
 SPARE_THREADS = 2
@@ -40,6 +42,7 @@ class Running:
 
     call: Call
     since: float
+    thread: int
     long: bool = False
     overdue: bool = False
 
@@ -56,7 +59,8 @@ class Calls:
         self._clock = clock
         self._lock = threading.Lock()
         self._running: set[Running] = set()
-        self._long = 0
+        self._awake: dict[int, float] = {}
+        """Thread → when it was last heard of."""
         self._parked: list[threading.Lock] = []
         self._resting_allowed = not max_inflight or threads < max_inflight
         self._ended = threading.Condition(self._lock)
@@ -72,11 +76,13 @@ class Calls:
 
     def begin(self, call: Call) -> Running:
         """Raises AtLimit."""
-        running = Running(call, self._clock())
+        thread, now = threading.get_ident(), self._clock()
+        running = Running(call, now, thread)
         with self._lock:
             if self.full:
                 raise AtLimit(f"the function is at its limit of {self.max_inflight} calls at once (max_inflight)")
             self._running.add(running)
+            self._awake[thread] = now
         if self._watch_sleeps:
             self._wake_watch.set()
         return running
@@ -84,20 +90,29 @@ class Calls:
     def end(self, running: Running) -> None:
         with self._lock:
             self._running.discard(running)
-            self._long -= running.long
             self._ended.notify_all()
 
     def rest(self) -> None:
-        """Parks the calling thread where enough others are at quick calls; returns when it is needed again."""
+        """Parks the calling thread where enough others are awake; returns when it is needed again."""
         if not self._resting_allowed:
             return
+        thread = threading.get_ident()
         with self._lock:
-            if len(self._running) - self._long < self._active_threads:
+            if not self._too_many_awake(thread):
                 return
+            del self._awake[thread]
             bed = threading.Lock()
             bed.acquire()
             self._parked.append(bed)
         bed.acquire()
+        with self._lock:
+            self._awake[thread] = self._clock()
+
+    def _too_many_awake(self, thread: int) -> bool:
+        now = self._awake[thread] = self._clock()
+        if len(self._awake) > self._active_threads:
+            self._awake = {other: seen for other, seen in self._awake.items() if now - seen < AWAKE_S}
+        return len(self._awake) > self._active_threads
 
     def wake_all(self) -> None:
         """Nobody parks from now on; for the end of the process."""
@@ -122,7 +137,7 @@ class Calls:
                 age = now - running.since
                 if age > PATIENCE_S and not running.long:
                     running.long = True
-                    self._long += 1
+                    self._awake.pop(running.thread, None)
                     if self._parked:
                         self._parked.pop().release()
                 if age > exec_timeout_s and not running.overdue:

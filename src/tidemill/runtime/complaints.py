@@ -10,9 +10,9 @@ from tidemill.runtime.handlers import HandlerUnusable
 
 def begin_with_own_code(error: BaseException, folder: str) -> None:
     """How the platform came to the first line below `folder` is cut from the traceback. One that has no such line
-    stays whole, except of a SyntaxError, which names the line itself."""
+    stays whole, unless the error says by itself what is wrong with the function's code."""
     own = _first_own(error.__traceback__, folder)
-    if own is not None or isinstance(error, SyntaxError):
+    if own is not None or isinstance(error, SyntaxError | HandlerUnusable):
         error.__traceback__ = own
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tidemill.lib.correlation import Call
-from tidemill.runtime.calls import PATIENCE_S, AtLimit, Calls
+from tidemill.runtime.calls import AWAKE_S, PATIENCE_S, AtLimit, Calls
+from tidemill.runtime.granian_adapter import THREAD_IDLE_S
 
 
 class Clock:
@@ -90,6 +91,25 @@ def test_several_threads_may_be_asked_for() -> None:
     calls.begin(Call())
     assert parks(calls, resting(calls))
     calls.wake_all()
+
+
+def test_thread_between_two_calls_is_awake(calls: Calls) -> None:
+    """It is about to take the next call: a second thread beside it would only fight it for the interpreter."""
+    calls.end(calls.begin(Call()))
+    calls.rest()
+    assert parks(calls, resting(calls))
+
+
+def test_thread_that_was_not_heard_of_for_long_does_not_count(calls: Calls, clock: Clock) -> None:
+    """It may have ended, and the last thread must not park."""
+    assert returns(resting(calls))
+    clock.now = AWAKE_S + 1
+    assert returns(resting(calls))
+
+
+def test_thread_counts_less_long_than_an_idle_one_lives() -> None:
+    """Else a thread could park because of one that is gone."""
+    assert AWAKE_S < THREAD_IDLE_S
 
 
 def test_nobody_parks_at_the_end(calls: Calls) -> None:
