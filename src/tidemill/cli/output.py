@@ -84,7 +84,7 @@ class Output:
             print(json.dumps(failure.as_wire(), ensure_ascii=False), file=sys.stderr, flush=True)  # noqa: T201
             return
         call = f" (call {failure.call_id})" if failure.call_id else ""
-        print(self._marked("error:") + f" {failure}{call}", file=sys.stderr)  # noqa: T201
+        print(self.marked("error:") + f" {failure}{call}", file=sys.stderr)  # noqa: T201
         if failure.hint:
             print(f"  hint: {failure.hint}", file=sys.stderr)  # noqa: T201
         sys.stderr.flush()
@@ -95,5 +95,6 @@ class Output:
 
         return Console(stderr=True)
 
-    def _marked(self, text: str) -> str:
+    def marked(self, text: str) -> str:
+        """So that a person does not overlook it."""
         return f"\033[1;31m{text}\033[0m" if sys.stderr.isatty() else text

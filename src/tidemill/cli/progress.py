@@ -51,7 +51,8 @@ class Lines(Report):
         self._output.note(f"{name}: {text}")
 
     def ended(self, outcome: Outcome) -> None:
-        self._output.note(f"{outcome.name}: {summary(outcome)}")
+        text = f"{outcome.name}: {summary(outcome)}"
+        self._output.note(self._output.marked(text) if outcome.failure else text)
 
 
 class Endings(Lines):

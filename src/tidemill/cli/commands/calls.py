@@ -27,7 +27,7 @@ def calls(
     gateway: options.GatewayUrl = None,
     as_json: options.Json = False,
 ) -> None:
-    """List queued calls, show one with its attempts and result, or cancel one (calls cancel ID)."""
+    """List queued calls, show one, or cancel one (calls cancel ID). One is shown with its attempts and its result."""
     output = Output(as_json=as_json)
     match what or []:
         case []:

@@ -13,7 +13,7 @@ from tidemill.cli.failures import BadUsage
 from tidemill.cli.output import Output
 from tidemill.cli.session import connect
 
-app = typer.Typer(help="Dead letters: calls that were given up, with reason and payload.", no_args_is_help=True)
+app = typer.Typer(help="Dead letters: calls that were given up.", no_args_is_help=True)
 
 CallIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
 Function = Annotated[str | None, typer.Option("--function", help="Only of this function.")]

@@ -31,7 +31,7 @@ def dev(
     gateway: options.GatewayUrl = None,
     as_json: options.Json = False,
 ) -> None:
-    """Deploy the stack's functions, redeploy each on save, show their logs. Ctrl-C ends it; they stay deployed."""
+    """Deploy the stack's functions, and each again on save. Shows their logs; Ctrl-C ends it, they stay deployed."""
     from tidemill.contract.stack import check_deployments
 
     output = Output(as_json=as_json)

@@ -39,7 +39,7 @@ def invoke(
     gateway: options.GatewayUrl = None,
     as_json: options.Json = False,
 ) -> None:
-    """Call a function; the body comes from --data, --file or standard input."""
+    """Call a function. The body comes from --data, --file or standard input."""
     from httpx import Headers
 
     from tidemill.cli.client import failure_of

@@ -23,7 +23,7 @@ def login(
     gateway: options.GatewayUrl = None,
     as_json: options.Json = False,
 ) -> None:
-    """Check a login and keep it for this command and faas-cli; without a password, the local platform's own."""
+    """Check a login and keep it, for faas-cli too. Without a password it is the local platform's own."""
     from tidemill.cli.client import Gateway
     from tidemill.cli.target import config_path, save_login
     from tidemill.lib.auth import Credentials
@@ -60,7 +60,7 @@ def version(
     gateway: options.GatewayUrl = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show the versions of this command, the gateway and its provider."""
+    """Show the versions of this command, gateway and provider."""
     from importlib.metadata import version as installed
 
     output = Output(as_json=as_json)

@@ -26,7 +26,7 @@ def logs(
     gateway: options.GatewayUrl = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show logs of a function, of one call (--call) or of one user action (--correlation)."""
+    """Show logs of a function, of a call or of a user action."""
     if sum(each is not None for each in (name, correlation, call)) != 1:
         raise BadUsage("name a function, or one of --call and --correlation")
     output = Output(as_json=as_json)

@@ -38,7 +38,7 @@ def up(
     envsubst: options.Envsubst = "true",
     as_json: options.Json = False,
 ) -> None:
-    """Start the platform in the background, deploy the stack file, and say where everything is."""
+    """Start the platform and deploy the stack file. It runs in the background; where everything is is told."""
     from tidemill.embedded import launch
 
     output = Output(as_json=as_json)
@@ -70,7 +70,7 @@ def up(
 
 
 def down(data_dir: options.DataDir = None, as_json: options.Json = False) -> None:
-    """Stop the platform; what was acknowledged is kept, and queued calls go on at the next start."""
+    """Stop the platform. What was acknowledged is kept, and queued calls go on at the next start."""
     from tidemill.embedded import launch
 
     output = Output(as_json=as_json)
@@ -102,7 +102,7 @@ def status(data_dir: options.DataDir = None, as_json: options.Json = False) -> N
 
 
 def doctor(data_dir: options.DataDir = None, as_json: options.Json = False) -> None:
-    """Show what the platform needs, what this machine has, how to get the rest. Exit code 1 where it cannot run."""
+    """Show what the platform needs and what this machine has. Tells how to get the rest; exit code 1 where it cannot."""
     from tidemill.cli.examine import examine
     from tidemill.embedded import launch
 
