@@ -46,31 +46,33 @@ class Fleet:
         self._log = log
         self._work: dict[FunctionRef, _Work] = {}
         self._gone_since: dict[FunctionRef, float] = {}
-        self._changed = asyncio.Event()
+        self._changed, self._maybe_gone = asyncio.Event(), asyncio.Event()
         directory.listen(self._changed.set)
+        directory.listen(self._maybe_gone.set)
 
     async def run(self) -> None:
-        bury_at = 0.0
         try:
-            while True:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(SHARE_EVERY_S):
-                        await self._changed.wait()
-                if self._changed.is_set():
-                    bury_at = 0.0
-                self._changed.clear()
-                self._agree()
-                self._share()
-                if self._directory.listings and time.monotonic() >= bury_at:
-                    with suppress(Unavailable):
-                        await self._bury()
-                    pause_s = BURY_EVERY_S if self._gone_since else LOOK_FOR_GONE_EVERY_S
-                    bury_at = time.monotonic() + pause_s
+            async with asyncio.TaskGroup() as both:  # a long burial keeps no new function waiting
+                both.create_task(self._keep_lines())
+                both.create_task(self._keep_burying())
         finally:
             tasks = [work.task for work in self._work.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_lines(self) -> None:
+        while True:
+            await _set_within(self._changed, SHARE_EVERY_S)
+            self._agree()
+            self._share()
+
+    async def _keep_burying(self) -> None:
+        while True:
+            await _set_within(self._maybe_gone, BURY_EVERY_S if self._gone_since else LOOK_FOR_GONE_EVERY_S)
+            if self._directory.listings:
+                with suppress(Unavailable):
+                    await self._bury()
 
     def _agree(self) -> None:
         """A line for each deployed function, none for others."""
@@ -148,3 +150,11 @@ class Fleet:
         if ref not in self._directory.deployed:
             await self._broker.delete_consumer(STREAM_QUEUE, name)
             self._log.info("removed function's queue closed", function=str(ref))
+
+
+async def _set_within(event: asyncio.Event, most_s: float) -> None:
+    """Returns when it is set, or after that time; it is clear then."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(most_s):
+            await event.wait()
+    event.clear()

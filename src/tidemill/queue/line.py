@@ -102,6 +102,7 @@ class Line:
                 self._intake = await self._broker.intake(self._stream, self._consumer, self._receive)
             except Unavailable:
                 await asyncio.sleep(REOPEN_S)
+            _heed_cancellation()
         self._take()
 
     def _receive(self, delivery: Delivery | None) -> None:
@@ -149,3 +150,11 @@ class Line:
             room = AHEAD * size - len(self.in_hand) - asked
             if room > 0:
                 self._intake.ask(room)
+
+
+def _heed_cancellation() -> None:
+    """A cancellation that comes in the same moment as a reply is swallowed by Python 3.11's `asyncio.wait_for`, with
+    which the driver waits for it: the line would go on, and whoever cancelled it would wait for ever."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
