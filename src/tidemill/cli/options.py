@@ -12,12 +12,15 @@ GatewayUrl = Annotated[
     str | None,
     typer.Option("--gateway", "-g", metavar="URL", help="Else OPENFAAS_URL, else the local platform."),
 ]
-Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Namespace; else openfaas-fn.")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", metavar="NAMESPACE", help="Namespace; else openfaas-fn.")
+]
 StackFile = Annotated[
     str | None, typer.Option("--yaml", "-f", metavar="FILE|URL", help="Stack file; else stack.yaml, else stack.yml.")
 ]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where the local platform keeps its data; else .tidemill.")
+    Path | None,
+    typer.Option("--data-dir", metavar="FOLDER", help="Where the local platform keeps its data; else .tidemill."),
 ]
 Envsubst = Annotated[Literal["true", "false"], typer.Option("--envsubst", help="Expand ${VAR} in the stack file.")]
 Environment = Annotated[
@@ -32,4 +35,6 @@ Annotations = Annotated[
     list[str] | None, typer.Option("--annotation", metavar="NAME=VALUE", help="Set an annotation.")
 ]
 Secrets = Annotated[list[str] | None, typer.Option("--secret", metavar="NAME", help="Give the function a secret.")]
-Constraints = Annotated[list[str] | None, typer.Option("--constraint", help="Placement constraint.")]
+Constraints = Annotated[
+    list[str] | None, typer.Option("--constraint", metavar="CONSTRAINT", help="Placement constraint.")
+]

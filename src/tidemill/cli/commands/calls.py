@@ -15,11 +15,12 @@ from tidemill.cli.session import connect
 
 def calls(
     what: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID | cancel ID]", help="One call; else the latest ones.")
+        list[str] | None, typer.Argument(metavar="ID | cancel ID", help="One call; else the latest ones.")
     ] = None,
-    function: Annotated[str | None, typer.Option("--function", help="Only of this function.")] = None,
+    function: Annotated[str | None, typer.Option("--function", metavar="NAME", help="Only of this function.")] = None,
     state: Annotated[
-        str | None, typer.Option("--state", help="queued, running, retrying, succeeded, dead or cancelled.")
+        str | None,
+        typer.Option("--state", metavar="STATE", help="queued, running, retrying, succeeded, dead or cancelled."),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 20,
     result: Annotated[bool, typer.Option("--result", help="Print the function's answer only, as it was.")] = False,

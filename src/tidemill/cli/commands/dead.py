@@ -15,8 +15,8 @@ from tidemill.cli.session import connect
 
 app = typer.Typer(help="Dead letters: calls that were given up.", no_args_is_help=True)
 
-CallIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...")]
-Function = Annotated[str | None, typer.Option("--function", help="Only of this function.")]
+CallIds = Annotated[list[str] | None, typer.Argument(metavar="ID")]
+Function = Annotated[str | None, typer.Option("--function", metavar="NAME", help="Only of this function.")]
 All = Annotated[bool, typer.Option("--all", help="Every one, of --function where that is given.")]
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def dev(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Else every function.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Else every function.")] = None,
     file: options.StackFile = None,
     environment: options.Environment = None,
     envsubst: options.Envsubst = "true",

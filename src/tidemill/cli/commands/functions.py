@@ -16,7 +16,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The function.")]
 
 
 def deploy(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Else every function.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Else every function.")] = None,
     file: options.StackFile = None,
     glob: options.Filter = None,
     regex: options.Regex = None,
@@ -26,7 +26,8 @@ def deploy(
     secret: options.Secrets = None,
     constraint: options.Constraints = None,
     image: Annotated[
-        str | None, typer.Option("--image", help="Deploy this image as NAME, without stack file and build.")
+        str | None,
+        typer.Option("--image", metavar="IMAGE", help="Deploy this image as NAME, without stack file and build."),
     ] = None,
     environment: options.Environment = None,
     envsubst: options.Envsubst = "true",
@@ -71,9 +72,7 @@ def deploy(
 
 
 def remove(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Else all in the stack file.")
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Else all in the stack file.")] = None,
     file: options.StackFile = None,
     glob: options.Filter = None,
     regex: options.Regex = None,

@@ -28,10 +28,12 @@ def invoke(
     event: Annotated[
         str | None, typer.Option("--event", metavar="KIND", help="A sample event: cron, kafka, nats, s3 or sqs.")
     ] = None,
-    method: Annotated[str, typer.Option("--method", "-m", help="HTTP method.")] = "POST",
+    method: Annotated[str, typer.Option("--method", "-m", metavar="METHOD", help="HTTP method.")] = "POST",
     query: Annotated[list[str] | None, typer.Option("--query", "-q", metavar="NAME=VALUE")] = None,
-    path: Annotated[str, typer.Option("--path", help="Path behind the function's name.")] = "",
-    content_type: Annotated[str | None, typer.Option("--content-type", help="Else text/plain.")] = None,
+    path: Annotated[str, typer.Option("--path", metavar="PATH", help="Path behind the function's name.")] = "",
+    content_type: Annotated[
+        str | None, typer.Option("--content-type", metavar="TYPE", help="Else text/plain.")
+    ] = None,
     asynchronous: Annotated[bool, typer.Option("--async", "-a", help="Queue the call and print its id.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Queue the call, follow it, print its result.")] = False,
     timeout_s: Annotated[float, typer.Option("--timeout", min=0, help="Seconds to --wait; 0: no limit.")] = 0,

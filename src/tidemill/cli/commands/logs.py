@@ -15,13 +15,19 @@ from tidemill.cli.session import connect
 
 
 def logs(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The function.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The function.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as new lines come.")] = False,
-    since: Annotated[str | None, typer.Option("--since", help="A duration such as 10m, or an RFC 3339 time.")] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="WHEN", help="A duration such as 10m, or an RFC 3339 time.")
+    ] = None,
     tail: Annotated[int | None, typer.Option("--tail", min=0, help="Only the last lines.")] = None,
-    instance: Annotated[str | None, typer.Option("--instance", help="Only of this replica.")] = None,
-    correlation: Annotated[str | None, typer.Option("--correlation", help="Every hop of one user action.")] = None,
-    call: Annotated[str | None, typer.Option("--call", help="Every line of one call.")] = None,
+    instance: Annotated[
+        str | None, typer.Option("--instance", metavar="REPLICA", help="Only of this replica.")
+    ] = None,
+    correlation: Annotated[
+        str | None, typer.Option("--correlation", metavar="ID", help="Every hop of one user action.")
+    ] = None,
+    call: Annotated[str | None, typer.Option("--call", metavar="ID", help="Every line of one call.")] = None,
     namespace: options.Namespace = None,
     gateway: options.GatewayUrl = None,
     as_json: options.Json = False,
