@@ -32,45 +32,54 @@ def calls(clock: Clock) -> Iterator[Calls]:
     found.wake_all()
 
 
-def resting(calls: Calls) -> threading.Thread:
-    """A thread that has finished a call and rests where it should."""
-    thread = threading.Thread(target=calls.rest, daemon=True)
-    thread.start()
-    return thread
+class Resting(threading.Thread):
+    """A thread that has finished a call and rests where it should. It lives on: threads are told apart by ids that
+    the system uses again."""
+
+    def __init__(self, calls: Calls) -> None:
+        super().__init__(daemon=True)
+        self.back = threading.Event()
+        self._calls = calls
+        self.start()
+
+    def run(self) -> None:
+        self._calls.rest()
+        self.back.set()
+        threading.Event().wait()
 
 
-def returns(thread: threading.Thread) -> bool:
-    thread.join(5)
-    return not thread.is_alive()
+def returns(thread: Resting) -> bool:
+    return thread.back.wait(5)
 
 
-def parks(calls: Calls, thread: threading.Thread, *, already: int = 0) -> bool:
-    return bool(wait_until(lambda: len(calls._parked) == already + 1, "the thread parks")) and thread.is_alive()
+def parks(calls: Calls, thread: Resting, *, already: int = 0) -> bool:
+    parked = wait_until(lambda: len(calls._parked) == already + 1, "the thread parks")
+    return bool(parked) and not thread.back.is_set()
 
 
 def test_lone_thread_goes_back_for_more(calls: Calls) -> None:
     """Nobody else is at a call: whoever comes next needs this thread."""
-    assert returns(resting(calls))
+    assert returns(Resting(calls))
 
 
 def test_second_thread_parks_while_one_is_at_a_quick_call(calls: Calls) -> None:
     """One thread serves quick calls alone."""
     calls.begin(Call())
-    assert parks(calls, resting(calls))
+    assert parks(calls, Resting(calls))
 
 
 def test_long_call_gives_its_place_to_a_parked_thread(calls: Calls, clock: Clock) -> None:
     """Once for each long call, and not for a quick one."""
     calls.begin(Call())
-    thread = resting(calls)
+    thread = Resting(calls)
     assert parks(calls, thread)
     assert calls.tick(30) == []
-    assert thread.is_alive()
+    assert not thread.back.is_set()
     clock.now = 2 * PATIENCE_S
     calls.tick(30)
     assert returns(thread)
     calls.begin(Call())
-    assert parks(calls, resting(calls)), "the place is taken again"
+    assert parks(calls, Resting(calls)), "the place is taken again"
 
 
 def test_thread_of_a_long_call_parks_where_its_place_is_taken(calls: Calls, clock: Clock) -> None:
@@ -80,16 +89,16 @@ def test_thread_of_a_long_call_parks_where_its_place_is_taken(calls: Calls, cloc
     calls.tick(30)
     calls.begin(Call())
     calls.end(long)
-    assert parks(calls, resting(calls))
+    assert parks(calls, Resting(calls))
 
 
 def test_several_threads_may_be_asked_for() -> None:
     """`threads` at quick calls go back for more."""
     calls = Calls(threads=2)
     calls.begin(Call())
-    assert returns(resting(calls))
+    assert returns(Resting(calls))
     calls.begin(Call())
-    assert parks(calls, resting(calls))
+    assert parks(calls, Resting(calls))
     calls.wake_all()
 
 
@@ -97,14 +106,14 @@ def test_thread_between_two_calls_is_awake(calls: Calls) -> None:
     """It is about to take the next call: a second thread beside it would only fight it for the interpreter."""
     calls.end(calls.begin(Call()))
     calls.rest()
-    assert parks(calls, resting(calls))
+    assert parks(calls, Resting(calls))
 
 
 def test_thread_that_was_not_heard_of_for_long_does_not_count(calls: Calls, clock: Clock) -> None:
     """It may have ended, and the last thread must not park."""
-    assert returns(resting(calls))
+    assert returns(Resting(calls))
     clock.now = AWAKE_S + 1
-    assert returns(resting(calls))
+    assert returns(Resting(calls))
 
 
 def test_thread_counts_less_long_than_an_idle_one_lives() -> None:
@@ -115,10 +124,10 @@ def test_thread_counts_less_long_than_an_idle_one_lives() -> None:
 def test_nobody_parks_at_the_end(calls: Calls) -> None:
     """A process that ends needs its threads back."""
     calls.begin(Call())
-    thread = resting(calls)
+    thread = Resting(calls)
     assert parks(calls, thread)
     calls.wake_all()
-    assert returns(thread) and returns(resting(calls))
+    assert returns(thread) and returns(Resting(calls))
 
 
 def test_declared_limit_is_kept() -> None:
@@ -129,7 +138,7 @@ def test_declared_limit_is_kept() -> None:
     with pytest.raises(AtLimit, match="limit of 2 calls at once"):
         calls.begin(Call())
     calls.end(first)
-    assert returns(resting(calls))
+    assert returns(Resting(calls))
     calls.begin(Call())
 
 
