@@ -102,7 +102,7 @@ def status(data_dir: options.DataDir = None, as_json: options.Json = False) -> N
 
 
 def doctor(data_dir: options.DataDir = None, as_json: options.Json = False) -> None:
-    """Show what the platform needs and what this machine has. Tells how to get the rest; exit code 1: it cannot run."""
+    """Show what the platform needs and what this machine has. Exit code 1 where it cannot run."""
     from tidemill.cli.examine import examine
     from tidemill.embedded import launch
 
