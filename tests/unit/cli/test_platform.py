@@ -45,6 +45,16 @@ def test_up_starts_deploys_and_says_where(tidemill: Tidemill, world: World, laun
     assert "right" not in done.out
 
 
+def test_up_says_how_the_command_is_found(
+    tidemill: Tidemill, world: World, launched: Launched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make up` puts it into a folder that the shell does not know; where it does, nothing is said."""
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert 'export PATH="' in tidemill("up").out
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert "export PATH" not in tidemill("up").out
+
+
 @pytest.mark.parametrize("command", ["up", "doctor"])
 def test_that_functions_run_as_root_is_said(
     tidemill: Tidemill, world: World, launched: Launched, monkeypatch: pytest.MonkeyPatch, command: str

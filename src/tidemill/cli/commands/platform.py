@@ -198,11 +198,20 @@ def _say_where(output: Output, settings: Settings) -> None:
             ("user", Credentials.load(settings.secrets_dir).user),
             ("password", f"cat {told['password_file']}"),
             ("data", told["data_dir"]),
+            ("command", _how_to_find_the_command()),
             ("stop", "tidemill down"),
         )
     )
     if reason := why_as_root(settings):
         output.note(f"warning: {reason}\n  hint: {REMEDY}")
+
+
+def _how_to_find_the_command() -> str:
+    """What the shell lacks for `tidemill` to be found, as after `make up`; empty where it finds it."""
+    import shutil
+    import sys
+
+    return "" if shutil.which("tidemill") else f'export PATH="{Path(sys.executable).parent}:$PATH"'
 
 
 def _show_services(output: Output, now: Status) -> None:
