@@ -77,7 +77,8 @@ class Output:
     def note(self, text: str) -> None:
         """A remark for a person: silent with --json."""
         if not self.as_json:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201
+            sys.stderr.write(f"{text}\n")  # in one piece: deployments speak from several threads
+            sys.stderr.flush()
 
     def failure(self, failure: Failure) -> None:
         if self.as_json:

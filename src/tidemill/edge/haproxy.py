@@ -107,7 +107,8 @@ def install(settings: Settings, picture: Picture) -> Rendering:
     if reason:
         (candidate / "reason.txt").write_text(reason)
         candidate.rename(rejected_dir(settings))
-        raise DeployFailed(f"HAProxy refuses the new edge configuration: {reason}", hint="the old one still holds")
+        hint = f"look at gateway-config; the lines are those of {rejected_dir(settings) / CONFIG_FILE}, not in use"
+        raise DeployFailed(f"HAProxy refuses the new edge configuration: {reason}", hint=hint)
     link = settings.edge_dir / "current.new"
     link.unlink(missing_ok=True)
     link.symlink_to(candidate.name)
