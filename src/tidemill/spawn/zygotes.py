@@ -88,6 +88,9 @@ class Zygote:
             raise ZygoteDown(self._last_words or "it is being started again")
         try:
             send(self._channel, {"fork": order.as_wire()}, descriptors)
+        except ConnectionError as error:  # it is gone, and nobody has told us yet
+            self._lost()
+            raise ZygoteDown(self._last_words or "it died") from error
         except OSError as error:
             raise ZygoteDown(str(error)) from error
         self._children[order.number] = child
