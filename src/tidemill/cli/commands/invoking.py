@@ -166,5 +166,5 @@ def _how_it_ended(state: dict[str, Any]) -> str:
     attempts = state.get("attempts") or []
     last = attempts[-1] if attempts else {}
     reason = last.get("reason") or (f"the last answer was {last['status']}" if last.get("status") else "")
-    told = f"the call is {state['state']} after {len(attempts)} attempts"
+    told = f"the call is {state['state']} after {len(attempts)} attempt{'s' if len(attempts) != 1 else ''}"
     return f"{told}: {reason}" if reason else told
