@@ -147,7 +147,7 @@ def test_wait_for_a_call_that_dies(tidemill: Tidemill, world: World) -> None:
     world.calls["call-1"] = [DEAD]
     done = tidemill("invoke", "hello", "--wait", "-d", "x", "--json")
     assert done.code == 1
-    assert done.error["error"] == "the call is dead after 1 attempts: the function answered 500"
+    assert done.error["error"] == "the call is dead after 1 attempt: the function answered 500"
     assert (done.error["code"], done.error["call_id"]) == ("dead", "call-1")
 
 
