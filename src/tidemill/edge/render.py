@@ -133,7 +133,7 @@ def _allowed(claims: Iterable[tuple[str, Route]]) -> tuple[tuple[str, str], ...]
     """What `Allow` says where a path is known and the method is not."""
     methods: dict[str, set[str]] = {}
     for key, route in claims:
-        methods.setdefault(key, set()).update(_methods(route))
+        methods.setdefault(key, set()).update(_methods(route), ("HEAD",) if route.method == "GET" else ())
     return tuple((key, ", ".join(sorted(allowed))) for key, allowed in methods.items())
 
 

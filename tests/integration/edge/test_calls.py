@@ -148,8 +148,11 @@ async def test_declared_routes_lead_to_their_function(edge: Edge) -> None:
         assert (await _json(edge, "/items/special"))["headers"]["x-tidemill-route"] == "GET /items/special"
         assert (await _json(edge, "/items/42/parts"))["headers"]["x-tidemill-route"] == "GET /items/{id}/parts"
         assert (await _json(edge, "/files/a/b"))["headers"]["x-tidemill-route"] == "* /files/{path...}"
+        for path, ref in (("/items/special", special), ("/items/42", items)):
+            async with edge.client.head(edge.url + path) as head:  # where only GET is declared
+                assert (head.status, head.headers["X-Served-By"].partition("/")[0]) == (200, str(ref))
         async with edge.client.put(f"{edge.url}/items/42") as refused:
-            assert (refused.status, refused.headers["Allow"]) == (405, "DELETE, GET")
+            assert (refused.status, refused.headers["Allow"]) == (405, "DELETE, GET, HEAD")
             await _check_error(refused, "method_not_allowed")
         async with edge.client.get(f"{edge.url}/items/") as unknown:
             assert unknown.status == 404
