@@ -34,7 +34,7 @@ jetstream {{
   store_dir: {json.dumps(str(store_dir))}
   # An acknowledged message is on disk: the default syncs every two minutes and loses what came since.
   sync_interval: always
-  # The disk is the limit. The default is a share of what is free at the start: nothing, where it starts on a full one.
+  # The disk is the limit. The default is a share of what is free at the start: nothing where it is full.
   max_file_store: 1PB
 }}
 authorization {{

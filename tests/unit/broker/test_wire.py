@@ -67,7 +67,11 @@ def test_nobody_hears_the_answers_of_others() -> None:
         assert not allowed(heard, "tm.queue.ns.fn.id")
 
 
-@given(st.dictionaries(st.from_regex(r"[A-Za-z-]+", fullmatch=True), st.text(st.characters(exclude_characters="\r\n"))))
+NAMES = st.from_regex(r"[A-Za-z-]+", fullmatch=True)
+VALUES = st.text(st.characters(exclude_characters="\r\n"))
+
+
+@given(st.dictionaries(NAMES, VALUES))
 def test_what_is_written_can_be_read(headers: dict[str, str]) -> None:
     """Names, and values without blanks around them."""
     block = (wire.header_block(headers) + "\r\n").encode("utf-8", "replace")
