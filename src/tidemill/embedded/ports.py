@@ -29,7 +29,8 @@ class PortTaken(Conflict):
     def __init__(self, port: Port) -> None:
         super().__init__(
             f"port {port.number} ({port.purpose}) is taken by another program on {port.host}",
-            hint=f"end it, or choose another port with {port.flag} or {port.variable}",
+            hint=f"`ss -ltnp sport = :{port.number}` shows which; end it, or choose another port with {port.flag} "
+            f"or {port.variable}",
         )
         self.port = port
 
