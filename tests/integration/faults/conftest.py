@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import ROOT, tidemill
 from tests.support.platform import Platform
+from tidemill.contract.stackfile import load_stack
 
 EFFECTS = Path(__file__).parent / "effects"
 SOON = {
@@ -35,3 +37,13 @@ def effects(stack: Platform) -> Iterator[str]:
     """The name of a function that counts each job once."""
     yield deploy_effects(stack, "effects")
     stack.remove("effects")
+
+
+@pytest.fixture(scope="package")
+def app(stack: Platform) -> Iterator[Platform]:
+    """The sample application; a job whose worker died is free again soon."""
+    done = tidemill(stack.settings, "deploy", "--env", "job_lease=2s")
+    assert done.code == 0, done.text
+    yield stack
+    for name in load_stack(ROOT / "stack.yml", environ={}).functions:
+        stack.remove(name)

@@ -11,27 +11,16 @@ import httpx
 import pytest
 
 from tests.support.calls import ended, state_of, submit
-from tests.support.command import ROOT, tidemill
+from tests.support.command import ROOT
 from tests.support.platform import Platform
 from tests.support.processes import held_down
 from tests.support.waiting import wait_until
-from tidemill.contract.stackfile import load_stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
 
 PROMPT_S = 8.0
 """A caller's patience in these tests; what takes longer is no prompt answer."""
 PHOTO = ROOT / "examples/photos/coffee.jpg"
-
-
-@pytest.fixture(scope="module")
-def app(stack: Platform) -> Iterator[Platform]:
-    """The sample application; a job whose worker died is free again soon."""
-    done = tidemill(stack.settings, "deploy", "--env", "job_lease=2s")
-    assert done.code == 0, done.text
-    yield stack
-    for name in load_stack(ROOT / "stack.yml", environ={}).functions:
-        stack.remove(name)
 
 
 @pytest.fixture

@@ -14,11 +14,9 @@ from uuid import uuid4
 import pytest
 from PIL import Image
 
-from tests.support.command import ROOT, tidemill
 from tests.support.platform import Platform
 from tests.support.processes import kill, replicas
 from tests.support.waiting import eventually
-from tidemill.contract.stackfile import load_stack
 from tidemill.invoke.client import Client, InvokeError
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults]
@@ -27,16 +25,6 @@ PHOTOS = 300
 CALLERS = 6
 AGAIN_S = 0.1
 STRIKES = ("objects", "process-job", "mongo", "upload", "worker", "nats", "everything")
-
-
-@pytest.fixture(scope="module")
-def app(stack: Platform) -> Iterator[Platform]:
-    """The sample application; a job whose worker died is free again soon."""
-    done = tidemill(stack.settings, "deploy", "--env", "job_lease=2s")
-    assert done.code == 0, done.text
-    yield stack
-    for name in load_stack(ROOT / "stack.yml", environ={}).functions:
-        stack.remove(name)
 
 
 def strike(stack: Platform, what: str) -> None:
