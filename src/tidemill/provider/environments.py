@@ -214,4 +214,6 @@ def _environ(home: Path) -> dict[str, str]:
 def _hint(reason: str) -> str | None:
     if "--no-build" in reason or "building source distributions is disabled" in reason:
         return "only wheels are installed; the build argument TIDEMILL_FROM_SOURCE=true allows source distributions"
+    if "UnknownIssuer" in reason:
+        return "where a proxy has certificates of its own, start the platform with UV_SYSTEM_CERTS=true"
     return None

@@ -61,6 +61,20 @@ async def test_progress_and_failure(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "envs").iterdir()] == [".cache"]
 
 
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("building source distributions is disabled", "TIDEMILL_FROM_SOURCE"),
+        ("invalid peer certificate: UnknownIssuer", "UV_SYSTEM_CERTS"),
+    ],
+)
+async def test_the_installers_complaint_is_followed_by_what_helps(tmp_path: Path, said: str, hint: str) -> None:
+    """In our own terms: its flags cannot be given here."""
+    with pytest.raises(DeployFailed) as caught:
+        await environments(tmp_path, f"echo '{said}'; exit 1").ensure(Wanted("six"))
+    assert hint in (caught.value.hint or "")
+
+
 async def test_a_failed_installation_is_tried_again(tmp_path: Path) -> None:
     """The package index may have been away."""
     with pytest.raises(DeployFailed):
