@@ -111,6 +111,16 @@ def test_a_local_platform_that_never_ran(tidemill: Tidemill) -> None:
     assert "nothing was running" in tidemill("down").err
 
 
+def test_a_platform_of_a_folder_above_is_pointed_at(
+    tidemill: Tidemill, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a function's folder the command does not find it by itself."""
+    (project / ".tidemill").mkdir()
+    (project / ".tidemill/supervisor.lock").touch()
+    monkeypatch.chdir(project / "hello")
+    assert f"--data-dir {project}/.tidemill" in tidemill("status").err
+
+
 def test_up_reads_the_stack_file_before_it_starts_anything(tidemill: Tidemill, project: Path) -> None:
     """A typo costs no start of the platform."""
     (project / "stack.yml").write_text("functions:\n  a:\n    imge: x\n")

@@ -96,7 +96,7 @@ def status(data_dir: options.DataDir = None, as_json: options.Json = False) -> N
         _say_where(output, settings)
     else:
         output.note(f"the platform does not run for {settings.data_dir}; start it with: tidemill up")
-        output.note("one that was started in another folder is seen from there, or with --data-dir")
+        output.note(f"one that was started in another folder is seen from there, or with --data-dir {_data_above()}")
     if not now.ready:
         raise typer.Exit(Unreachable.exit_code)
 
@@ -204,6 +204,12 @@ def _say_where(output: Output, settings: Settings) -> None:
     )
     if reason := why_as_root(settings):
         output.note(f"warning: {reason}\n  hint: {REMEDY}")
+
+
+def _data_above() -> Path | str:
+    """Where a folder above this one has a platform's data."""
+    above = (folder / ".tidemill" for folder in Path.cwd().parents)
+    return next((folder for folder in above if (folder / "supervisor.lock").exists()), "FOLDER")
 
 
 def _how_to_find_the_command() -> str:
