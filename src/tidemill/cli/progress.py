@@ -69,7 +69,7 @@ class _Live(Report):
         self._lock = threading.Lock()
 
     def note(self, text: str) -> None:
-        self._progress.print(text, markup=False)
+        self._progress.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def step(self, name: str, text: str) -> None:
         with self._lock:
@@ -78,5 +78,7 @@ class _Live(Report):
         self._progress.update(self._tasks[name], text=text)
 
     def ended(self, outcome: Outcome) -> None:
-        self.step(outcome.name, summary(outcome))
+        if outcome.failure:  # the live line has room for one line only
+            self.note(f"{outcome.name}: {summary(outcome)}")
+        self.step(outcome.name, "failed" if outcome.failure else summary(outcome))
         self._progress.update(self._tasks[outcome.name], completed=1)
