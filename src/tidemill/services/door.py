@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -28,6 +29,8 @@ from tidemill.queue.door_settings import DoorSettings
 from tidemill.queue.logbuffer import BufferedOutput
 from tidemill.queue.submit import Submissions
 
+GC_THRESHOLD = 20_000
+"""Python's own looks after every 700 objects. What is under way here are thousands that all go by themselves."""
 BACKLOG = 1024
 BACKPRESSURE = 4096
 """Requests in hand at once; each waits for the disk, so many may wait together."""
@@ -88,6 +91,8 @@ async def _hear(listening: AbstractAsyncContextManager[None]) -> None:
 
 
 def main() -> None:
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     output = BufferedOutput()
     settings, own = Settings.from_env(os.environ), DoorSettings.from_env(os.environ)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -30,6 +31,8 @@ from tidemill.queue.logbuffer import BufferedOutput
 from tidemill.queue.window import Window
 from tidemill.queue.worker import Worker
 
+GC_THRESHOLD = 20_000
+"""Python's own looks after every 700 objects. What is under way here are thousands that all go by themselves."""
 GATHER_S = 0.008
 """Records of results may wait a little: the function is free meanwhile, and each fsync spared is CPU for calls."""
 
@@ -89,6 +92,8 @@ async def _hear(listening: AbstractAsyncContextManager[None]) -> None:
 
 
 def main() -> None:
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     output = BufferedOutput()
     settings, own = Settings.from_env(os.environ), DoorSettings.from_env(os.environ)
     try:
