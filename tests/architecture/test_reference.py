@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tidemill.broker import base
 from tidemill.contract import errors, names, tuning, workload
 from tidemill.embedded import launch
 from tidemill.lib import idempotency
 from tidemill.lib.settings import Settings
 from tidemill.runtime import answers
 
-MEETS_USERS = (errors, idempotency, launch, answers)
+HAVE_ERRORS = (errors, base, idempotency, launch, answers)
 """Imported so that every error of theirs is in the tree below, whichever tests run."""
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
