@@ -75,8 +75,11 @@ class Report:
 
 
 def send(channel: socket.socket, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
-    """Raises OSError: the other side is gone, or the message is over MESSAGE_BYTES."""
-    socket.send_fds(channel, [json.dumps(message).encode()], descriptors)
+    """Raises OSError: the other side is gone, or the message is over MESSAGE_BYTES, of which it would read a part."""
+    data = json.dumps(message).encode()
+    if len(data) > MESSAGE_BYTES:
+        raise OSError(f"a function's environment and settings may take {MESSAGE_BYTES} bytes, these are {len(data)}")
+    socket.send_fds(channel, [data], descriptors)
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:

@@ -6,7 +6,9 @@ import json
 import os
 import socket
 
-from tidemill.runtime.wire import ForkOrder, Report, receive, send
+import pytest
+
+from tidemill.runtime.wire import MESSAGE_BYTES, ForkOrder, Report, receive, send
 
 
 def test_order_survives_the_wire() -> None:
@@ -43,6 +45,17 @@ def test_descriptors_travel_beside_a_message() -> None:
         assert receive(theirs) == (None, [])
     for descriptor in (reading, writing, copy):
         os.close(descriptor)
+
+
+def test_message_over_the_limit_is_not_sent() -> None:
+    """The other side would read the beginning of it: a zygote dies of that, and all its replicas with it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * MESSAGE_BYTES)
+    with ours, theirs:
+        with pytest.raises(OSError, match=f"may take {MESSAGE_BYTES} bytes"):
+            send(ours, {"fork": {"environ": {"A": "x" * MESSAGE_BYTES}}})
+        send(ours, {"next": 1})
+        assert receive(theirs) == ({"next": 1}, [])
 
 
 def test_report_is_one_line() -> None:
