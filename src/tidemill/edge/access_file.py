@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,12 @@ class AccessFile:
         self._torn = False
 
     def _rotate(self) -> None:
+        """Where no new file can be made, the old one is still there to be written to."""
+        with suppress(FileNotFoundError):  # removed by somebody, or moved by a rotation that failed
+            os.replace(self.path, self.older)
+        opened = self.path.open("ab", buffering=0)
         self._file.close()
-        os.replace(self.path, self.older)
-        self._file = self.path.open("ab", buffering=0)
+        self._file = opened
         self.snapshot()
 
     def _recover(self) -> Counts:

@@ -80,10 +80,12 @@ class LogFile:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
 
     def _rotate(self) -> None:
-        os.replace(self._path, self._path.with_name(self._path.name + ".1"))
+        """Where no new file can be made, the old one is still there to be written to."""
+        with contextlib.suppress(FileNotFoundError):  # removed by somebody, or moved by a rotation that failed
+            os.replace(self._path, self._path.with_name(self._path.name + ".1"))
+        opened = self._open()
         os.close(self._descriptor)
-        self._descriptor = self._open()
-        self._size = 0
+        self._descriptor, self._size = opened, 0
 
 
 def open_pipe() -> tuple[int, int]:

@@ -69,6 +69,17 @@ def test_a_crash_between_snapshots_forgets_and_repeats_nothing(opened: Open, tmp
     assert opened(tmp_path).counts == again.counts
 
 
+def test_a_file_that_was_removed_is_made_anew(opened: Open, tmp_path: Path) -> None:
+    """Whoever clears up by hand stops neither the log nor the counts."""
+    file = opened(tmp_path, rotate_bytes=1)
+    file.take([line()])
+    file.path.unlink()
+    for _ in range(2):
+        file.take([line()])
+    assert file.counts.by_function() == {"hello.openfaas-fn": 3}
+    assert file.path.exists()
+
+
 def test_a_rotation_keeps_one_older_file_and_every_count(opened: Open, tmp_path: Path) -> None:
     """Also where the crash comes right after it, before the snapshot."""
     file = opened(tmp_path, rotate_bytes=400)

@@ -7,6 +7,8 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.support.waiting import eventually
 from tidemill.spawn.log_files import LINE_BYTES, LogFile, OutputPump, as_event
 
@@ -65,6 +67,31 @@ def test_file_rotates_by_size_and_keeps_one(tmp_path: Path) -> None:
     again.append(b"after a restart\n")
     again.close()
     assert path.read_bytes() == b"after a restart\n"
+
+
+def test_file_that_was_removed_is_made_anew_at_the_next_rotation(tmp_path: Path) -> None:
+    """Whoever clears up by hand loses what was in the file, and not every line from then on."""
+    path = tmp_path / "f.ndjson"
+    file = LogFile(path, rotate_bytes=10)
+    file.append(b"a first line\n")
+    path.unlink()
+    file.append(b"a second line\n")
+    file.close()
+    assert (path.read_bytes(), file.lost_bytes) == (b"a second line\n", 0)
+
+
+def test_file_that_cannot_be_rotated_is_written_to_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full for a moment costs lines, and never an open file of somebody else."""
+    path = tmp_path / "f.ndjson"
+    file = LogFile(path, rotate_bytes=10)
+    file.append(b"a first line\n")
+    with monkeypatch.context() as full, (tmp_path / "other").open("wb"):
+        full.setattr(file, "_open", lambda: os.open("/dev/full/x", os.O_WRONLY))
+        file.append(b"lost\n")
+    file.append(b"a third line\n")
+    file.close()
+    assert (path.read_bytes(), file.lost_bytes) == (b"a third line\n", 5)
+    assert path.with_name("f.ndjson.1").read_bytes() == b"a first line\n"
 
 
 def test_full_disk_loses_lines_and_says_how_much() -> None:
