@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from tidemill.broker.base import MESSAGE_ID, Broker, Message
+from tidemill.broker.base import MESSAGE_ID, Broker, Exists, Message, Rejected
 from tidemill.broker.group_commit import GroupCommit
 from tidemill.contract import headers
 from tidemill.contract.calls import QueuedCall
@@ -118,20 +118,25 @@ class Submissions:
         return _accepted_answer(call.call_id, ids.start_time)
 
     async def _submit_once(self, call: QueuedCall, payload: Payload, key: str, ids: _Ids) -> Answer:
-        published = False
+        published = referred = False
 
         async def publish(call_id: str) -> None:
-            nonlocal published
+            nonlocal published, referred
             message = queue_message(replace(call, call_id=call_id, headers=_with_id(call, call_id)), payload.data)
             shielded = {**message.headers, MESSAGE_ID: call_id}
-            await self._broker.publish(Message(message.subject, message.data, shielded), only_if_absent=True)
+            referred = True
+            try:
+                await self._broker.publish(Message(message.subject, message.data, shielded), only_if_absent=True)
+            except (Exists, Rejected):
+                referred = False
+                raise
             published = True
 
         wanted = Reservation(call.call_id, ids.start_time, fingerprint(call.path, call.query, payload.sha256))
         try:
             held = await self._idempotency.once(call.function, key, wanted, publish)
         finally:
-            if payload.object_name and not published:
+            if payload.object_name and not referred:  # a message that was not confirmed may be there all the same
                 await self._broker.object_delete(OBJECTS_PAYLOADS, payload.object_name)
         if published:
             self._accepted(replace(call, call_id=held.call_id))

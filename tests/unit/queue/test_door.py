@@ -14,6 +14,7 @@ import pytest
 from tidemill.broker.base import Message
 from tidemill.broker.group_commit import GroupCommit
 from tidemill.broker.memory import MemoryBroker
+from tidemill.contract.errors import Unavailable
 from tidemill.contract.names import CLAIM_CHECK_BYTES
 from tidemill.invoke.client import Unreachable
 from tidemill.invoke.http1 import Answer as Answered
@@ -172,6 +173,27 @@ async def test_a_repeat_leaves_no_second_object(house: House) -> None:
     answers = [await house.ask("POST", "/async-function/fn", body, Idempotency_Key="k") for _ in range(2)]
     assert len({header(answer, "x-call-id") for answer in answers}) == 1
     assert len(await house.broker.objects("tm_payloads")) == 1
+
+
+async def test_an_unconfirmed_message_keeps_its_object(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker has the message and its confirmation is lost: 503; the repeat is told 202, and the body is there."""
+    publish = house.broker.publish
+
+    async def unconfirmed(message: Message, **options: Any) -> int:
+        await publish(message, **options)
+        if message.subject.startswith("tm.queue."):
+            raise Unavailable("the queue did not confirm in time")
+        return 1
+
+    body = b"x" * (CLAIM_CHECK_BYTES + 1)
+    with monkeypatch.context() as lossy:
+        lossy.setattr(house.broker, "publish", unconfirmed)
+        assert (await house.ask("POST", "/async-function/fn", body, Idempotency_Key="k")).status == 503
+    accepted = await house.ask("POST", "/async-function/fn", body, Idempotency_Key="k")
+    assert accepted.status == 202
+    stored = await house.broker.last("TM_QUEUE", f"tm.queue.*.*.{header(accepted, 'x-call-id')}")
+    assert stored is not None
+    assert await house.broker.object_get("tm_payloads", read_call(stored).payload_object or "") == body
 
 
 async def test_state_result_and_cancel_of_a_queued_call(house: House) -> None:
