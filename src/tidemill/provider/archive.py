@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+import zlib
 from dataclasses import dataclass
+from gzip import BadGzipFile
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
 from tidemill.contract.errors import BadRequest, TooLarge
@@ -16,6 +19,8 @@ from tidemill.contract.errors import BadRequest, TooLarge
 MAX_MEMBERS = 20_000
 MAX_TOTAL_BYTES = 256 * 1024 * 1024
 MAX_NAME_BYTES = 1024
+MAX_PART_BYTES = 255
+"""What file systems take for one name."""
 MAX_DEPTH = 64
 
 
@@ -40,7 +45,7 @@ def unpack(archive: Path, target: Path, limits: Limits | None = None) -> None:
                 if total > limits.total_bytes:
                     raise TooLarge(f"the archive holds more than {limits.total_bytes} bytes")
                 _write(tar, member, target)
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as cause:
+    except (tarfile.TarError, BadGzipFile, zlib.error, LZMAError, EOFError, ValueError, OverflowError) as cause:
         raise BadRequest(f"the body is not a tar archive: {cause}") from cause
 
 
@@ -49,6 +54,8 @@ def safe_path(name: str) -> PurePosixPath:
     if not name or len(name.encode(errors="surrogateescape")) > MAX_NAME_BYTES or "\0" in name or "\\" in name:
         raise BadRequest(f"archive member {name[:100]!r} has a name that cannot be used")
     path = PurePosixPath(name)
+    if any(len(part.encode(errors="surrogateescape")) > MAX_PART_BYTES for part in path.parts):
+        raise BadRequest(f"archive member {name[:100]!r} has a name that is too long for a file")
     if path.is_absolute() or ".." in path.parts or len(path.parts) > MAX_DEPTH:
         raise BadRequest(f"archive member {name[:100]!r} leads outside of the archive")
     return path

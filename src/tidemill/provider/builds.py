@@ -30,6 +30,8 @@ from tidemill.provider.templates import find_handler
 CONFIG_FILE = "com.openfaas.docker.config"
 SECRETS_FILE = "com.openfaas.secrets"
 BUILD_FILE = "build.json"
+UPLOAD_PREFIX = ".upload-"
+"""Of an archive that is kept beside the builds until it is unpacked."""
 FROM_SOURCE = "TIDEMILL_FROM_SOURCE"
 """Build argument: `true` lets the installer run source distributions' own code."""
 
@@ -95,9 +97,11 @@ class Builds:
         remove_old(sources, keep={self._dir / digest for digest in digests}, before=before)
 
     def sweep(self) -> None:
-        """Removes what killed builds left behind."""
+        """Removes what killed builds left behind, and uploads that were never built. Call it before the first."""
         for leftover in self._dir.glob(".building-*"):
             shutil.rmtree(leftover, ignore_errors=True)
+        for upload in self._dir.glob(f"{UPLOAD_PREFIX}*"):
+            upload.unlink(missing_ok=True)
 
     def _keep(self, archive: Path) -> tuple[str, Source]:
         self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -67,6 +67,7 @@ HOSTILE: dict[str, Callable[[], list[tuple[tarfile.TarInfo, bytes]]]] = {
     "folder over a file": lambda: [(member("a"), b"x"), (member("a", kind=tarfile.DIRTYPE), b"")],
     "backslash": lambda: [(member("a\\..\\b"), b"x")],
     "too long a name": lambda: [(member("a" * 2000), b"x")],
+    "too long a part": lambda: [(member("a" * 300), b"x")],
     "too deep": lambda: [(member("a/" * 100 + "b"), b"x")],
 }
 
@@ -110,6 +111,16 @@ def test_limits(tmp_path: Path, target: Path) -> None:
 def test_what_is_no_archive(tmp_path: Path, target: Path, content: bytes) -> None:
     """400, not 500."""
     path = tmp_path / "upload.tar"
+    path.write_bytes(content)
+    with pytest.raises(BadRequest, match="not a tar archive"):
+        unpack(path, target)
+
+
+def test_an_archive_whose_compression_is_broken(tmp_path: Path, target: Path) -> None:
+    """Also where it goes wrong in the middle of a member."""
+    path = archive(tmp_path, (member("a"), b"".join(b"%d\n" % number for number in range(100_000))), mode="w:gz")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 :] = b"\xff" * (len(content) - len(content) // 2)
     path.write_bytes(content)
     with pytest.raises(BadRequest, match="not a tar archive"):
         unpack(path, target)

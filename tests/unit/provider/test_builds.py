@@ -265,3 +265,12 @@ async def test_two_builds_of_one_source_at_once(builds: Builds, tmp_path: Path) 
     for archive in archives:
         archive.write_bytes(tar(context()))
     assert len(set(await asyncio.gather(*(builds.build(archive) for archive in archives)))) == 1
+
+
+def test_leftovers_of_a_killed_control_go(tmp_path: Path) -> None:
+    """Half-made builds, and uploads of which nobody made anything."""
+    (tmp_path / ".building-x/upload").mkdir(parents=True)
+    (tmp_path / ".upload-y").write_bytes(b"tar")
+    (tmp_path / "tags").mkdir()
+    Builds(tmp_path, Environments()).sweep()  # type: ignore[arg-type]
+    assert [left.name for left in tmp_path.iterdir()] == ["tags"]

@@ -22,7 +22,7 @@ from tidemill.contract.errors import NotFound, TidemillError, TooLarge, Unauthor
 from tidemill.lib.auth import Credentials
 from tidemill.lib.log import Logger
 from tidemill.provider.archive import MAX_TOTAL_BYTES
-from tidemill.provider.builds import Builds
+from tidemill.provider.builds import UPLOAD_PREFIX, Builds
 
 SIGNATURE = "X-Build-Signature"
 PAYLOAD_SECRET_FILE = "builder-payload-secret"
@@ -83,7 +83,7 @@ class BuildApi:
         if not trusted and not (signature and self._keys.payload_secret):
             raise Unauthorized(f"a build needs the login, or {SIGNATURE} made with the payload secret")
         self._work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = tempfile.NamedTemporaryFile(prefix=".upload-", dir=self._work_dir, delete=False)  # noqa: SIM115
+        file = tempfile.NamedTemporaryFile(prefix=UPLOAD_PREFIX, dir=self._work_dir, delete=False)  # noqa: SIM115
         try:
             with file:
                 mac = await _copy(request, file, None if trusted else self._keys.payload_secret)
