@@ -104,10 +104,12 @@ async def test_a_call_id_that_is_none_is_replaced(edge: Edge, bad: str) -> None:
 
 
 async def test_what_a_client_may_not_say_is_dropped(edge: Edge) -> None:
-    """X-Tidemill-*, X-OpenFaaS-Internal, Proxy and hop-by-hop headers of a client do not reach the function."""
+    """X-Tidemill-*, X-OpenFaaS-Internal, Proxy, hop-by-hop headers and names with `_` do not reach the function."""
     sent = {
         "X-Tidemill-Attempt": "7",
         "x-tidemill-Route": "GET /admin",
+        "X_Tidemill_Attempt": "7",
+        "X-Call_Id": "mine",
         "X-OpenFaaS-Internal": "edge",
         "Proxy": "http://evil",
         "Proxy-Authorization": "Basic x",
