@@ -20,6 +20,11 @@ URL_MOST_CHARACTERS = 2048
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
+"""All that was ever given out (RFC 4291); Python also calls much of the rest global."""
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""Whose last four bytes a translator in the network takes for an IPv4 address (RFC 6052)."""
+
 
 @dataclass(frozen=True, slots=True)
 class CallbackTarget:
@@ -67,12 +72,10 @@ class CallbackRules:
 
     def check_address(self, host: str, address: Address) -> None:
         """Raises BadRequest where `address`, which `host` stands for, is inside a network."""
-        mapped = getattr(address, "ipv4_mapped", None)
-        if mapped is not None:
-            address = mapped
+        address = _carried(address)
         if host in self._allow or str(address) in self._allow:
             return
-        if not address.is_global or address.is_multicast:
+        if not address.is_global or address.is_multicast or (address.version == 6 and address not in _PUBLIC_IPV6):
             raise BadRequest(
                 f"X-Callback-Url leads to {address}, which is not a public address",
                 hint="the operator can allow the host with TIDEMILL_CALLBACK_ALLOW",
@@ -101,6 +104,15 @@ def gateway_origins(bind_host: str, port: int) -> frozenset[str]:
     return frozenset(
         f"http://{host}:{number}" for host in hosts for number in (ports if host.startswith("gateway") else {port})
     )
+
+
+def _carried(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for, else itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        return address.ipv4_mapped or address.sixtofour or address
+    return address
 
 
 def _literal(host: str) -> Address | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +93,12 @@ class CallbackNote:
         if self.correlation_id:
             ours.append((headers.CORRELATION_ID, self.correlation_id))
         names = {name.lower() for name, _ in ours} | _SET_BY_US
-        return [pair for pair in self.headers if pair[0].lower() not in names] + ours
+        return [pair for pair in self.headers if not _is_ours(pair[0].lower(), names)] + ours
+
+
+def _is_ours(name: str, names: Collection[str]) -> bool:
+    """What the function may not say: on the worker's socket the edge believes `X-Tidemill-*`."""
+    return name in names or name.startswith("x-tidemill-")
 
 
 def callback_message(note: CallbackNote, body: bytes) -> Message:

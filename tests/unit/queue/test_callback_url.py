@@ -38,6 +38,11 @@ def test_our_own_gateway_is_allowed(url: str, path: str) -> None:
         "http://192.168.1.1/",
         "http://[::1]/",
         "http://[::ffff:10.0.0.8]/",
+        "http://[64:ff9b::10.0.0.8]/",
+        "http://[64:ff9b:1::10.0.0.8]/",
+        "http://[2002:a00:8::]/",
+        "http://[::10.0.0.8]/",
+        "http://[fec0::1]/",
         "http://0.0.0.0/",
         "http://224.0.0.1/",
         "http://user:password@example.com/",
@@ -62,6 +67,8 @@ def test_public_and_allowed_hosts() -> None:
     target = RULES.parse("https://example.com/hook?a=b")
     assert target == CallbackTarget("/hook?a=b", "https://example.com:443", "example.com", 443)
     assert RULES.parse("http://93.184.216.34:81/").base == "http://93.184.216.34:81"
+    assert RULES.parse("http://[2606:4700::1111]/").base == "http://[2606:4700::1111]:80"
+    assert RULES.parse("http://[64:ff9b::93.184.216.34]/").host == "64:ff9b::93.184.216.34"
     assert RULES.parse("http://10.0.0.7/").host == "10.0.0.7"
     RULES.check_address("hooks.internal", ipaddress.ip_address("10.1.1.1"))
     with pytest.raises(BadRequest):
