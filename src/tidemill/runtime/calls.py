@@ -7,7 +7,8 @@ many threads and most of them rest: after its answer is out, a thread goes back 
 and waits for the interpreter. A thread whose call runs longer than PATIENCE_S no longer counts as awake, and a parked
 one takes its place.
 
-A declared `max_inflight` is a promise of how many run at once: one call more raises AtLimit.
+A declared `max_inflight` is a promise of how many run at once: one call more raises AtLimit. Without one the pool's
+threads are the limit, and LATE_AT_MOST beyond them for calls whose callers did not wait.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ AWAKE_S = 30.0
 """A thread that was not heard of for longer may have ended (granian_adapter.THREAD_IDLE_S) and does not count."""
 THREADS_AT_MOST = 16
 """Threads where no `max_inflight` says otherwise: calls that may be long at once. One that has run costs 200 kB."""
+LATE_AT_MOST = 64
+"""Calls that go on after their caller's own limit (`X-Timeout`), each on a thread that nobody can stop."""
 SPARE_THREADS = 2
 """Beyond `max_inflight`, so that there is someone to answer 429 and the health checks."""
 
@@ -81,6 +84,8 @@ class Calls:
         with self._lock:
             if self.full:
                 raise AtLimit(f"the function is at its limit of {self.max_inflight} calls at once (max_inflight)")
+            if len(self._running) >= self.pool_size + LATE_AT_MOST:
+                raise AtLimit(f"the function still has {LATE_AT_MOST} calls in hand whose callers no longer wait")
             self._running.add(running)
             self._awake[thread] = now
         if self._watch_sleeps:

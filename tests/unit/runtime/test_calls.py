@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tidemill.lib.correlation import Call
-from tidemill.runtime.calls import AWAKE_S, PATIENCE_S, AtLimit, Calls
+from tidemill.runtime.calls import AWAKE_S, LATE_AT_MOST, PATIENCE_S, AtLimit, Calls
 from tidemill.runtime.granian_adapter import THREAD_IDLE_S
 
 
@@ -165,3 +165,12 @@ def test_watch_sleeps_while_idle_and_wakes_for_a_call() -> None:
     running = calls.begin(Call())
     assert overdue.wait(5)
     calls.end(running)
+
+
+def test_calls_that_nobody_waits_for_are_bounded(calls: Calls) -> None:
+    """A caller who gives up at once and comes back again fills no replica with threads; the end of one makes room."""
+    left = [calls.begin(Call()) for _ in range(calls.pool_size + LATE_AT_MOST)]
+    with pytest.raises(AtLimit, match="whose callers no longer wait"):
+        calls.begin(Call())
+    calls.end(left[0])
+    calls.begin(Call())
