@@ -88,6 +88,9 @@ class Intake(Protocol):
         ...
 
 
+Keep = Callable[[bytes], bytes]
+"""What of a message's data is kept in memory."""
+
 Receiver = Callable[[Delivery | None], None]
 """Called with each delivery, and with None whenever `asked` fell for another reason: time to ask again."""
 
@@ -124,8 +127,9 @@ class Broker(Protocol):
         """The newest message of a subject; `*` stands for one token."""
         ...
 
-    async def newest(self, stream: str, subject: str, *, scan: int) -> Sequence[Stored]:
-        """Messages of a subject (wildcards allowed) among the last `scan` of the stream, newest first."""
+    async def newest(self, stream: str, subject: str, *, scan: int, keep: Keep = bytes) -> Sequence[Stored]:
+        """Messages of a subject (wildcards allowed) among the last `scan` of the stream, newest first. `keep` says
+        what of their data: all of many messages would not fit into memory."""
         ...
 
     async def delete(self, stream: str, sequence: int) -> bool:

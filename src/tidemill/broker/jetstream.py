@@ -22,6 +22,7 @@ from tidemill.broker.base import (
     Delivery,
     Exists,
     Intake,
+    Keep,
     Message,
     Receiver,
     Rejected,
@@ -133,15 +134,15 @@ class JetStream:
             return None
         return _stored(reply)
 
-    async def newest(self, stream: str, subject: str, *, scan: int) -> Sequence[Stored]:
+    async def newest(self, stream: str, subject: str, *, scan: int, keep: Keep = bytes) -> Sequence[Stored]:
         with _translated():
             state = (await self._connection.jetstream.stream_info(stream)).state
             first = max(state.first_seq, state.last_seq - scan + 1, 1)
-            found = [] if not state.messages else await self._range(stream, subject, first)
+            found = [] if not state.messages else await self._range(stream, subject, first, keep)
         found.reverse()
         return found
 
-    async def _range(self, stream: str, subject: str, first: int) -> list[Stored]:
+    async def _range(self, stream: str, subject: str, first: int, keep: Keep) -> list[Stored]:
         client, found = self._connection.client, []
         inbox = client.new_inbox()
         replies = await client.subscribe(inbox)
@@ -154,7 +155,7 @@ class JetStream:
                     reply = await replies.next_msg(timeout=API_TIMEOUT_S)
                     if status := (reply.headers or {}).get("Status"):
                         break
-                    found.append(_stored(reply))
+                    found.append(_stored(reply, keep))
                     got += 1
                 if status != "204" or got == 0 or (reply.headers or {}).get("Nats-Num-Pending") == "0":
                     return found
@@ -323,11 +324,11 @@ def jetstream(settings: Settings, user: User, log: Logger, *, batches_of: str) -
     return JetStream(settings.nats_url, user=user, password=password, log=log, staging=staging)
 
 
-def _stored(reply: Msg) -> Stored:
+def _stored(reply: Msg, keep: Keep = bytes) -> Stored:
     headers = dict(reply.headers or {})
     return Stored(
         subject=headers.pop("Nats-Subject"),
-        data=reply.data,
+        data=keep(reply.data),
         sequence=int(headers.pop("Nats-Sequence")),
         stored_at=datetime.fromisoformat(headers.pop("Nats-Time-Stamp")).astimezone(UTC),
         headers=headers,

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ from tidemill.broker.base import (
     Delivery,
     Exists,
     Intake,
+    Keep,
     Message,
     Receiver,
     Rejected,
@@ -123,9 +124,10 @@ class MemoryBroker:
         found = self._stream(stream).of(subject)
         return found[-1] if found else None
 
-    async def newest(self, stream: str, subject: str, *, scan: int) -> Sequence[Stored]:
+    async def newest(self, stream: str, subject: str, *, scan: int, keep: Keep = bytes) -> Sequence[Stored]:
         held = self._stream(stream)
-        return [each for each in reversed(held.of(subject)) if each.sequence > held.sequence - scan]
+        found = (each for each in reversed(held.of(subject)) if each.sequence > held.sequence - scan)
+        return [replace(each, data=keep(each.data)) for each in found]
 
     async def delete(self, stream: str, sequence: int) -> bool:
         return self._stream(stream).messages.pop(sequence, None) is not None

@@ -24,7 +24,7 @@ from tidemill.contract.names import (
     FunctionRef,
     calls_subject,
 )
-from tidemill.queue.codec import Unreadable, body_of, read_call, read_record, record_message
+from tidemill.queue.codec import Unreadable, body_of, head_of, read_call, read_record, record_message
 from tidemill.queue.web import Answer, Request, json_answer
 
 RUNNING_TIMEOUT_S = 0.25
@@ -98,12 +98,12 @@ class Calls:
 
     async def _collect(self, function: FunctionRef | None) -> list[CallRecord]:
         recorded: dict[str, CallRecord] = {}
-        for stored in await self._broker.newest(STREAM_CALLS, "tm.calls.*", scan=LIST_SCAN):
+        for stored in await self._broker.newest(STREAM_CALLS, "tm.calls.*", scan=LIST_SCAN, keep=head_of):
             record = _record(stored)
             if record is not None and function in (None, record.function):
                 recorded[record.call_id] = record
         subject = f"tm.queue.{function.namespace}.{function.name}.*" if function else "tm.queue.*.*.*"
-        for stored in await self._broker.newest(STREAM_QUEUE, subject, scan=LIST_SCAN):
+        for stored in await self._broker.newest(STREAM_QUEUE, subject, scan=LIST_SCAN, keep=lambda _: b""):
             try:
                 queued = CallRecord.queued(read_call(stored), stored.sequence)
             except Unreadable:

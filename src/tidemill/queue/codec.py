@@ -49,6 +49,11 @@ def dead_message(letter: DeadLetter, payload: bytes) -> Message:
     return Message(dead_subject(call.function, call.call_id), data, {HEADER_CALL: _text(call.as_wire())})
 
 
+def head_of(data: bytes) -> bytes:
+    """Of the data of a record or a dead letter all but the body: enough for those who list many."""
+    return data.partition(b"\n")[0]
+
+
 def body_of(kept: Kept) -> bytes:
     """Of a record the answer, of a dead letter the request's."""
     return kept.data.partition(b"\n")[2]

@@ -16,7 +16,7 @@ from tidemill.contract.names import (
 )
 from tidemill.lib.log import Logger
 from tidemill.queue.calls import read_limit
-from tidemill.queue.codec import Unreadable, body_of, queue_message, read_call, read_dead_letter
+from tidemill.queue.codec import Unreadable, body_of, head_of, queue_message, read_call, read_dead_letter
 from tidemill.queue.directory import Directory
 from tidemill.queue.web import Answer, Request, json_answer
 
@@ -59,9 +59,13 @@ class DeadLetters:
 
     async def redrive_all(self, request: Request, given: Mapping[str, str]) -> Answer:
         letters = await self._of(given.get("function"))
-        for stored in reversed(letters):  # oldest first, as they were accepted
-            await self._redrive(stored)
-        return json_answer({"redriven": len(letters)}, 202)
+        redriven = 0
+        for listed in reversed(letters):  # oldest first, as they were accepted
+            stored = await self._broker.last(STREAM_DEAD, listed.subject)
+            if stored is not None and stored.sequence == listed.sequence:
+                await self._redrive(stored)
+                redriven += 1
+        return json_answer({"redriven": redriven}, 202)
 
     async def purge_one(self, request: Request, given: Mapping[str, str]) -> Answer:
         await self._purge(await self._one(given["call_id"]))
@@ -92,11 +96,12 @@ class DeadLetters:
         self._log.info("purged", function=str(call.function), call_id=call.call_id)
 
     async def _of(self, function: str | None) -> Sequence[Stored]:
+        """Without their payloads."""
         subject = "tm.dead.*.*.*"
         if function:
             ref = FunctionRef.parse(function)
             subject = f"tm.dead.{ref.namespace}.{ref.name}.*"
-        return await self._broker.newest(STREAM_DEAD, subject, scan=SCAN)
+        return await self._broker.newest(STREAM_DEAD, subject, scan=SCAN, keep=head_of)
 
     async def _one(self, call_id: str) -> Stored:
         """Raises NotFound."""

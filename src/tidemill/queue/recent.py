@@ -12,7 +12,7 @@ import asyncio
 from tidemill.broker.base import Broker
 from tidemill.contract.calls import ENDED
 from tidemill.contract.names import STREAM_CALLS, calls_subject
-from tidemill.queue.codec import Unreadable, read_record
+from tidemill.queue.codec import Unreadable, head_of, read_record
 
 LOOK_BACK = 2048
 """Records; more than a worker has in hand at once."""
@@ -47,7 +47,7 @@ class RecentlyEnded:
 
     async def _read(self) -> frozenset[int]:
         found = set()
-        for stored in await self._broker.newest(STREAM_CALLS, calls_subject("*"), scan=LOOK_BACK):
+        for stored in await self._broker.newest(STREAM_CALLS, calls_subject("*"), scan=LOOK_BACK, keep=head_of):
             try:
                 record = read_record(stored)
             except Unreadable:

@@ -176,12 +176,15 @@ async def test_no_more_is_delivered_than_was_asked_for(users: Users) -> None:
 
 
 async def test_newest_first_and_purge_by_subject(users: Users) -> None:
-    """Listing honours the subject and how far to look back; purge says how many went."""
+    """Listing honours the subject, how far to look back and what to keep; purge says how many went."""
     for number in range(600):
         await users.worker.publish(Message(f"tm.dead.ns.{'odd' if number % 2 else 'even'}.{number}", b"x"))
     found = await users.door.newest("TM_DEAD", "tm.dead.ns.odd.*", scan=1000)
     assert [int(each.subject.rpartition(".")[2]) for each in found] == list(range(599, 0, -2))
     assert len(await users.door.newest("TM_DEAD", "tm.dead.*.*.*", scan=10)) == 10
+    assert [each.data for each in found[:2]] == [b"x", b"x"]
+    kept = await users.door.newest("TM_DEAD", "tm.dead.ns.odd.*", scan=4, keep=lambda data: data + b"!")
+    assert [each.data for each in kept] == [b"x!", b"x!"]
     assert await users.door.purge("TM_DEAD", "tm.dead.ns.odd.*") == 300
     assert await users.door.newest("TM_DEAD", "tm.dead.ns.odd.*", scan=1000) == []
 

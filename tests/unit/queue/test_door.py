@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,16 @@ import pytest
 from tidemill.broker.base import Message
 from tidemill.broker.group_commit import GroupCommit
 from tidemill.broker.memory import MemoryBroker
+from tidemill.contract.calls import DeadLetter, Death, QueuedCall
 from tidemill.contract.errors import Unavailable
-from tidemill.contract.names import CLAIM_CHECK_BYTES
+from tidemill.contract.names import CLAIM_CHECK_BYTES, FunctionRef
 from tidemill.invoke.client import Unreachable
 from tidemill.invoke.http1 import Answer as Answered
 from tidemill.lib.auth import Credentials
 from tidemill.lib.log import Logger
 from tidemill.queue.callback_url import CallbackRules
 from tidemill.queue.calls import Calls
-from tidemill.queue.codec import read_call
+from tidemill.queue.codec import dead_message, read_call
 from tidemill.queue.dead_letters import DeadLetters
 from tidemill.queue.directory import Directory
 from tidemill.queue.door import Door
@@ -206,6 +208,23 @@ async def test_state_result_and_cancel_of_a_queued_call(house: House) -> None:
     assert await house.broker.count("TM_QUEUE") == 0
     assert (await house.ask("DELETE", f"/async-function/{call_id}")).status == 409
     assert (await house.ask("GET", "/async-function/../etc")).status == 404
+
+
+async def test_redriving_all_brings_every_payload_back(house: House) -> None:
+    """Listed without their payloads, queued with them, oldest first; then none is left."""
+    now = datetime.now(UTC)
+    for number in range(3):
+        call = QueuedCall(f"c-{number}", FunctionRef("fn"), "POST", "/", "", (), accepted_at=now, size_bytes=6)
+        letter = DeadLetter(call, Death("it failed", "gave_up", now, number, ()))
+        await house.broker.publish(dead_message(letter, b"body %d" % number))
+    login: dict[str, Any] = {"Authorization": CREDENTIALS.header}
+    listed = json.loads((await house.ask("GET", "/system/dead-letters", **login)).body)
+    assert [letter["call_id"] for letter in listed] == ["c-2", "c-1", "c-0"]
+    redriven = await house.ask("POST", "/system/dead-letters/redrive", **login)
+    assert (redriven.status, json.loads(redriven.body)) == (202, {"redriven": 3})
+    queued = await house.broker.newest("TM_QUEUE", "tm.queue.*.*.*", scan=10)
+    assert [message.data for message in reversed(queued)] == [b"body 0", b"body 1", b"body 2"]
+    assert await house.broker.count("TM_DEAD") == 0
 
 
 async def test_management_needs_the_login(house: House) -> None:
