@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from tidemill.broker.base import MESSAGE_ID, Message, Rejected
 from tidemill.contract.errors import Unavailable
 
-GATHER_S = 0.002
-"""Longest wait for company; below what one fsync of a busy disk takes."""
+GATHER_S = 0.004
+"""Longest wait for company that was there a moment ago: on a busy machine it comes late, and half a batch costs as
+much as a whole one."""
 BATCH_MESSAGES = 200
 BATCH_BYTES = 4 * 1024 * 1024
 WAITING_MESSAGES = 20_000
