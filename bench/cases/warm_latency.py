@@ -8,6 +8,7 @@ from bench.client import latencies_s
 from bench.figures import Row, Target
 from bench.harness import Bench, Case
 from bench.http import Address, Request
+from bench.peers.function_server import function_server
 
 CALLS = 2000
 """A round: about half a second a side, and a steady median."""
@@ -16,12 +17,14 @@ CALLS = 2000
 def run(bench: Bench) -> list[Row]:
     stack = bench.stack
     direct = Address(socket=stack.replica_socket(b"hello, "))
-    samples = bench.interleave(
-        {
-            "edge": lambda: p50_ms(stack.edge, Request("/function/hello")),
-            "direct": lambda: p50_ms(direct, Request("/")),
-        }
-    )
+    with function_server(bench.scratch("function-server")) as by_tcp:
+        samples = bench.interleave(
+            {
+                "edge": lambda: p50_ms(stack.edge, Request("/function/hello")),
+                "direct": lambda: p50_ms(direct, Request("/")),
+                "direct by TCP": lambda: p50_ms(by_tcp, Request("/")),
+            }
+        )
     return [
         Row(
             case=CASE.name,
@@ -31,7 +34,16 @@ def run(bench: Bench) -> list[Row]:
             ours=samples["edge"],
             peer=samples["direct"],
             conditions=f"edge by TCP, the same replica by its unix socket; {CALLS} calls a round, one connection",
-        )
+        ),
+        Row(
+            case=CASE.name,
+            what="the same, the function server directly by TCP as well",
+            unit="ms",
+            target=None,
+            ours=samples["edge"],
+            peer=samples["direct by TCP"],
+            conditions="by TCP: the same function server and handler on a port, in a process of its own",
+        ),
     ]
 
 

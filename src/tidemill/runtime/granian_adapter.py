@@ -60,7 +60,8 @@ def serve(app: WSGIApplication, listener: socket.socket, *, threads: int, after_
             after_answer()
 
     loop = asyncio.new_event_loop()  # granian wants one, and never runs it for WSGI
-    holder = _native.SocketHolder(listener.fileno(), True, BACKLOG)
+    local = listener.family == socket.AF_UNIX
+    holder = _native.SocketHolder(listener.fileno(), local, BACKLOG)
     worker = _native.WSGIWorker(
         1,  # worker id
         (None, holder),  # a socket that is bound, in place of an address
@@ -79,5 +80,6 @@ def serve(app: WSGIApplication, listener: socket.socket, *, threads: int, after_
     )
     signal = _native.WorkerSignal()
     served = Served(signal)
-    worker.serve_str_uds(_new_scheduler(loop, callback, impl_asyncio=True), loop, signal)
+    start = worker.serve_str_uds if local else worker.serve_str
+    start(_new_scheduler(loop, callback, impl_asyncio=True), loop, signal)
     return served

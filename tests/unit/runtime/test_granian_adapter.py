@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -46,6 +47,21 @@ os._exit(0 if served.wait(20) else 1)
 """
 
 
+@contextmanager
+def serving(listener: socket.socket) -> Iterator[int]:
+    """The process id of a server on `listener`."""
+    pid = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-c", PROGRAM, "9"],
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_DUP2, listener.fileno(), 9)],
+    )
+    yield pid
+    if _status(pid) is None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, int]]:
     """The socket's path and the process id of a server on it."""
@@ -53,16 +69,8 @@ def served(tmp_path: Path) -> Iterator[tuple[str, int]]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
         listener.bind(path)
         listener.listen(16)
-        pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-c", PROGRAM, "9"],
-            os.environ,
-            file_actions=[(os.POSIX_SPAWN_DUP2, listener.fileno(), 9)],
-        )
-        yield path, pid
-    if _status(pid) is None:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        with serving(listener) as pid:
+            yield path, pid
 
 
 def _status(pid: int) -> int | None:
@@ -91,6 +99,15 @@ def test_inherited_socket_is_served(served: tuple[str, int]) -> None:
     assert all(answer.content == b"x" * 100_000 for answer in answers)
     assert answers[0].headers["X-Terminated"] == "True"
     assert [answer.headers["X-Answered"] for answer in answers] == ["0", "1", "2"]
+
+
+def test_tcp_is_served_as_well() -> None:
+    """The bench measures the edge's share of a call against it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with serving(listener), httpx.Client(base_url=url, timeout=20) as http:
+            assert http.post("/", content=b"x").content == b"x"
 
 
 def test_stream_is_sent_piece_by_piece_beside_other_calls(served: tuple[str, int]) -> None:
