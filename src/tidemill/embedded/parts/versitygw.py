@@ -20,7 +20,7 @@ from tidemill.embedded.parts.part import Part, Progress, ask_version, cache_dir
 
 VERSION = "1.8.0"
 MODULE = f"github.com/versity/versitygw/cmd/versitygw@v{VERSION}"
-USUAL_S = 60
+USUAL = "one to two minutes"
 """How long the build takes on two cores, for the one who waits."""
 _TELL_EVERY_S = 5.0
 
@@ -38,7 +38,7 @@ def find_versitygw(environ: Mapping[str, str]) -> Part:
         return replace(
             _VERSITYGW,
             problem=f"versitygw {VERSION} has not been built yet, no `minio` is on PATH, and S3_ENDPOINT is not set",
-            hint=f"`make up` builds it once (about {USUAL_S} s), or put `minio` on PATH, or set S3_ENDPOINT",
+            hint=f"`make up` builds it once ({USUAL}), or put `minio` on PATH, or set S3_ENDPOINT",
             installable=True,
         )
     asked = ask_version(program, "--version", r"Version\s*:\s*(\S+)")  # a build by `go install` calls itself `git`
@@ -86,7 +86,7 @@ def _build(scratch: Path, environ: Mapping[str, str], progress: Progress) -> Pat
         try:
             while _still_runs(build):
                 elapsed_s = time.monotonic() - started
-                progress("objects", f"building versitygw {VERSION}, once: {elapsed_s:.0f} s of about {USUAL_S} s")
+                progress("objects", f"building versitygw {VERSION}, once: {elapsed_s:.0f} s (it takes {USUAL})")
         except BaseException:
             build.kill()
             build.wait()
