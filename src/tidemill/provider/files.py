@@ -12,10 +12,18 @@ from pathlib import Path
 def remove_old(folders: Iterable[Path], *, keep: Collection[Path], before: float) -> list[Path]:
     """Removes those of `folders` that are not in `keep` and were last changed before this Unix time; answers them.
     The age leaves alone what somebody is just making."""
-    removed = [folder for folder in folders if folder not in keep and folder.stat().st_mtime < before]
+    removed = [folder for folder in folders if folder not in keep and _changed_at(folder) < before]
     for folder in removed:
         shutil.rmtree(folder, ignore_errors=True)
     return removed
+
+
+def _changed_at(folder: Path) -> float:
+    """Never, in effect, for one that somebody else has just removed."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return float("inf")
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from itertools import count
+from time import monotonic
 
 from tidemill.contract.errors import Unavailable
 from tidemill.lib.log import Logger
@@ -17,6 +18,8 @@ LOOK_S = 0.25
 """How long a spawner that restarted goes unnoticed at most: a look at its epoch costs a microsecond."""
 LOOKS_BETWEEN_CHECKS = 40
 """Now and then everything is compared, whatever the epoch says."""
+TIDY_EVERY_S = 24 * 3600.0
+"""A platform that runs for months must not wait for its next start to give disk back."""
 
 
 class Keeper:
@@ -31,7 +34,11 @@ class Keeper:
     async def run(self) -> None:
         epoch = self._backend.epoch()
         await self._bring_back()
+        tidied = monotonic()
         for look in count(1):
+            if monotonic() - tidied > TIDY_EVERY_S:
+                await self._functions.tidy()
+                tidied = monotonic()
             await asyncio.sleep(LOOK_S)
             newest = self._backend.epoch()
             if newest == epoch and not self._functions.edge_is_behind and look % LOOKS_BETWEEN_CHECKS:

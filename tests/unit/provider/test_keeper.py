@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,6 +13,7 @@ from tidemill.contract.errors import Unavailable
 from tidemill.lib.log import Logger
 from tidemill.provider import keeper as module
 from tidemill.provider.keeper import Keeper
+from tidemill.provider.records import FunctionRecord
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +77,18 @@ async def test_a_spawner_that_comes_and_goes_is_followed(provider: Provider) -> 
             await provider.backend.list()
         provider.backend.reachable = True
         await eventually(lambda: len(provider.backend.puts) == 1)
+
+
+async def test_disk_is_given_back_now_and_then(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start, and again while it runs."""
+    tidied: list[int] = []
+
+    async def tidy(records: Sequence[FunctionRecord]) -> None:
+        tidied.append(len(records))
+
+    monkeypatch.setattr(module, "TIDY_EVERY_S", 0.0)
+    monkeypatch.setattr(provider.backend, "tidy", tidy)
+    await provider.deploy()
+    async with keeping(provider):
+        await eventually(lambda: len(tidied) >= 3)
+    assert set(tidied) == {1}

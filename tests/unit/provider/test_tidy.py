@@ -25,8 +25,8 @@ def folder(path: Path, *, age_s: float) -> Path:
 def test_old_and_unused_folders_go(tmp_path: Path) -> None:
     """What is used or young stays."""
     old, used = folder(tmp_path / "old", age_s=100), folder(tmp_path / "used", age_s=100)
-    young = folder(tmp_path / "young", age_s=1)
-    assert remove_old([old, used, young], keep={used}, before=NOW - 50) == [old]
+    young, gone = folder(tmp_path / "young", age_s=1), tmp_path / "removed-meanwhile"
+    assert remove_old([old, used, young, gone], keep={used}, before=NOW - 50) == [old]
     assert sorted(tmp_path.iterdir()) == [used, young]
 
 
