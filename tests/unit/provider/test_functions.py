@@ -169,7 +169,7 @@ async def test_the_old_version_stays_until_its_calls_have_ended(provider: Provid
     old = next(iter(provider.backend.puts))
     provider.traffic.drained.clear()
     update = asyncio.create_task(provider.deploy(image="hello:2"))
-    await asyncio.wait_for(provider.traffic.draining.wait(), 5)
+    await asyncio.wait_for(provider.traffic.draining.wait(), 20)
     assert old in provider.backend.puts
     provider.traffic.drained.set()
     assert (await update).status_code == 202

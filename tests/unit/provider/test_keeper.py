@@ -35,7 +35,7 @@ async def keeping(provider: Provider) -> AsyncIterator[None]:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 -- what is waited for has no event
             await asyncio.sleep(0.005)
 

@@ -45,6 +45,6 @@ async def test_a_line_that_is_cancelled_while_it_opens_ends() -> None:
     task = asyncio.create_task(line.run())
     await broker.asked.wait()
     task.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await asyncio.wait([task])
     assert task.cancelled()

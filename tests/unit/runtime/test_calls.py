@@ -49,7 +49,7 @@ class Resting(threading.Thread):
 
 
 def returns(thread: Resting) -> bool:
-    return thread.back.wait(5)
+    return thread.back.wait(20)
 
 
 def parks(calls: Calls, thread: Resting, *, already: int = 0) -> bool:
@@ -163,7 +163,7 @@ def test_watch_sleeps_while_idle_and_wakes_for_a_call() -> None:
     threading.Thread(target=calls.watch, args=(0.0, lambda running: overdue.set()), daemon=True).start()
     wait_until(lambda: calls._watch_sleeps, "the watch sleeps")
     running = calls.begin(Call())
-    assert overdue.wait(5)
+    assert overdue.wait(20)
     calls.end(running)
 
 
