@@ -32,7 +32,6 @@ SERVER_OPTIONS = "pool-purge-delay 5s"
 
 CONFIG_FILE = "haproxy.cfg"
 FUNCTIONS_MAP = "functions.map"
-MAP_FILES = (FUNCTIONS_MAP, "routes.map", "patterns.map", "routes-allow.map", "patterns-allow.map")
 
 
 @dataclass(frozen=True, slots=True)

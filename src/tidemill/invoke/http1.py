@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 HEAD_MOST_BYTES = 64 * 1024
 _HEADER = re.compile(r"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*\r\n", re.MULTILINE)
-_STATUS_LINE = re.compile(r"HTTP/1\.[01] [1-5][0-9]{2}(?: |$)")
 _DIGITS = re.compile(r"[0-9]+")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _NO_BODY = (204, 304)

@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tidemill.contract import headers
 
@@ -112,7 +112,3 @@ def outgoing(call: Call | None = None) -> dict[str, str]:
     if call.trace_id:
         found[headers.TRACEPARENT] = f"00-{call.trace_id}-{secrets.token_hex(8)}-01"
     return found
-
-
-def with_function(function: str) -> Call:
-    return replace(current(), function=function)

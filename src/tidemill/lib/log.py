@@ -28,9 +28,6 @@ except ImportError:  # functions' own environments need not have orjson
         return json.dumps(fields, default=str, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-LEVELS = ("debug", "info", "warning", "error")
-
-
 class Logger:
     """Events of one source, such as `door`, `worker` or `fn`. Safe from several threads: a line is one write."""
 

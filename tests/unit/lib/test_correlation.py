@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.lib.correlation import Call, bind, current, from_headers, outgoing, with_function
+from tidemill.lib.correlation import Call, bind, current, from_headers, outgoing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"
@@ -104,12 +104,6 @@ def test_fields_are_absent_where_unknown() -> None:
         "function": "f.ns",
         "attempt": 2,
     }
-
-
-def test_the_function_can_be_said_later() -> None:
-    """The other ids stay."""
-    with bind(Call(call_id="c")):
-        assert with_function("f.ns") == Call(call_id="c", function="f.ns")
 
 
 @given(
