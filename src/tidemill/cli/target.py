@@ -109,4 +109,5 @@ def save_login(path: Path, url: str, credentials: Credentials) -> None:
 def _is_local(url: str, settings: Settings) -> bool:
     scheme, _, address = url.partition("://")
     host, _, port = address.rpartition(":")
-    return scheme == "http" and host in (*_LOOPBACK, settings.bind_host) and port == str(settings.gateway_port)
+    on_loopback = host in _LOOPBACK and port == str(settings.gateway_port)
+    return scheme == "http" and (on_loopback or address == settings.gateway_address)

@@ -76,7 +76,7 @@ def render(settings: Settings, picture: Picture, extensions: Extensions = Extens
         "control_socket": settings.socket("control"),
         "door_socket": settings.socket("door"),
         "figures_socket": settings.socket("haproxy-figures"),
-        "gateway": _address(settings),
+        "gateway": settings.gateway_address,
         "threads": THREADS,
         "ring_bytes": RING_BYTES,
         "queue_wait_ms": QUEUE_WAIT_MS,
@@ -112,11 +112,6 @@ def render_maps(picture: Picture) -> dict[str, tuple[tuple[str, str], ...]]:
         "routes-allow.map": _allowed((route.pattern, route) for route, _ in literal),
         "patterns-allow.map": _allowed((route.path_regex, route) for route, _ in patterns),
     }
-
-
-def _address(settings: Settings) -> str:
-    host = f"[{settings.bind_host}]" if ":" in settings.bind_host else settings.bind_host
-    return f"{host}:{settings.gateway_port}"
 
 
 def _entry(target: Target, place: int) -> str:

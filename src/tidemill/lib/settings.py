@@ -74,8 +74,14 @@ class Settings:
         return env
 
     @property
+    def gateway_address(self) -> str:
+        """`HOST:PORT`, with the brackets that an IPv6 address needs before a port."""
+        host = f"[{self.bind_host}]" if ":" in self.bind_host else self.bind_host
+        return f"{host}:{self.gateway_port}"
+
+    @property
     def gateway_url(self) -> str:
-        return f"http://{self.bind_host}:{self.gateway_port}"
+        return f"http://{self.gateway_address}"
 
     @property
     def nats_url(self) -> str:

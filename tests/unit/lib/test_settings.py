@@ -22,6 +22,13 @@ def test_a_bad_port_names_the_variable(bad: str) -> None:
         Settings.from_env({"TIDEMILL_GATEWAY_PORT": bad})
 
 
+def test_an_ipv6_address_stands_in_brackets(tmp_path: Path) -> None:
+    """In the URL that functions are told, and in the edge's configuration."""
+    settings = Settings(data_dir=tmp_path, bind_host="::1", gateway_port=8080)
+    assert (settings.gateway_address, settings.gateway_url) == ("[::1]:8080", "http://[::1]:8080")
+    assert Settings(data_dir=tmp_path, bind_host="0.0.0.0").gateway_url == "http://0.0.0.0:8080"
+
+
 def test_sockets_are_short_whatever_the_data_dir(tmp_path: Path) -> None:
     """HAProxy refuses long socket paths; a deep project folder must not break it."""
     settings = Settings(data_dir=tmp_path / ("deep" * 60))
