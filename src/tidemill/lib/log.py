@@ -35,16 +35,16 @@ class Logger:
         self.source = source
         self._stream = stream
 
-    def debug(self, event: str, **fields: Any) -> None:
+    def debug(self, event: str, /, **fields: Any) -> None:
         self.log("debug", event, **fields)
 
-    def info(self, event: str, **fields: Any) -> None:
+    def info(self, event: str, /, **fields: Any) -> None:
         self.log("info", event, **fields)
 
-    def warning(self, event: str, **fields: Any) -> None:
+    def warning(self, event: str, /, **fields: Any) -> None:
         self.log("warning", event, **fields)
 
-    def error(self, event: str, **fields: Any) -> None:
+    def error(self, event: str, /, **fields: Any) -> None:
         """Inside an `except` block the exception's type, text and traceback are added."""
         kind, value, trace = sys.exc_info()
         if kind is not None:
@@ -52,7 +52,8 @@ class Logger:
             fields.setdefault("traceback", "".join(traceback.format_exception(kind, value, trace)))
         self.log("error", event, **fields)
 
-    def log(self, level: str, event: str, **fields: Any) -> None:
+    def log(self, level: str, event: str, /, **fields: Any) -> None:
+        """A field may have any name, `self` and `event` as well: functions print their own."""
         line: dict[str, Any] = {"ts": timestamp(), "level": level, "source": self.source, "event": event}
         line.update(current().as_fields())
         line.update(fields)

@@ -103,7 +103,7 @@ def _event_in(line: str) -> dict[str, Any] | None:
         return None
     try:
         return cast(dict[str, Any], json.loads(line))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -41,17 +41,22 @@ def as_event(line: bytes, *, ref: str, instance: str, stream: str) -> bytes:
     else:
         event.update(parsed)
     event["instance"] = instance
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":"), default=str).encode()
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
     if not line.startswith(b"{"):
         return None
     try:
-        parsed = json.loads(line)
-    except ValueError:
+        parsed = json.loads(line, parse_constant=_refuse)
+    except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
+
+
+def _refuse(constant: str) -> None:
+    """NaN and its like, which Python reads and JSON has not."""
+    raise ValueError(constant)
 
 
 class LogFile:

@@ -74,6 +74,16 @@ def test_structured_lines_keep_their_fields(capture: Capture) -> None:
     assert broken["text"] == '{"broken'
 
 
+def test_no_line_that_is_printed_raises(capture: Capture) -> None:
+    """Fields of any name, JSON too deep to be read, and what JSON cannot hold."""
+    deep = '{"a":' + "[" * 5000 + "}"
+    for text in ('{"self": 1, "fields": 2}', deep, '{"half": "\\ud800"}', '{"much": 1e999}'):
+        print(text, file=capture.text)
+    named, nested, half, much = capture.lines()
+    assert (named["self"], named["fields"], nested["text"], much["much"]) == (1, 2, deep, None)
+    assert "ud800" in half["half"]
+
+
 def test_line_longer_than_a_pipe_takes_at_once(capture: Capture) -> None:
     """Lines of two threads that do not fit into one write stay whole."""
     texts = ["x" * 20_000, "y" * 20_000]

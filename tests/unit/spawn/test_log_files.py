@@ -43,8 +43,13 @@ def test_json_objects_keep_their_fields() -> None:
 
 def test_json_that_is_no_object_is_text() -> None:
     """A number, a list and a broken object are lines like any other."""
-    for line in (b"42", b"[1]", b'{"a": '):
+    for line in (b"42", b"[1]", b'{"a": ', b'{"a":NaN}', b'{"a":' + b"[" * 100_000):
         assert event(line)["text"] == line.decode()
+
+
+def test_half_a_character_breaks_no_line() -> None:
+    """JSON can name what UTF-8 cannot hold; whoever writes it must not stop the pump, which tells of the end too."""
+    assert event(b'{"a": "\\ud800!"}')["a"] == "?!"
 
 
 def test_line_of_the_runtime_is_passed_as_it_is() -> None:
