@@ -68,12 +68,12 @@ class LogQuery:
 
 
 def moment(line: Line) -> datetime | None:
-    """When the line was written; None where it does not say."""
+    """When the line was written, in UTC; None where it does not say, or nonsense: a function may write its own."""
     try:
         when = datetime.fromisoformat(str(line.get("ts")))
-    except ValueError:
+        return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def as_message(line: Line, function: FunctionRef) -> dict[str, Any]:

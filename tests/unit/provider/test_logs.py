@@ -64,6 +64,14 @@ async def test_one_functions_log(tmp_path: Path, hello_log: Path, query: dict[st
     assert await collect(tmp_path, name="hello", **query) == expected
 
 
+async def test_a_function_may_print_any_time(tmp_path: Path) -> None:
+    """One that no clock of ours can show counts as none, and the rest of the log is read."""
+    odd = {**line(0, "odd"), "ts": "0001-01-01T00:00:00+14:00"}
+    write(tmp_path / "fn/openfaas-fn/hello.ndjson", line(-1, "before"), odd, line(1, "after"))
+    assert sorted(await collect(tmp_path, name="hello")) == ["after", "before", "odd"]
+    assert as_message(odd, FunctionRef("hello"))["timestamp"].endswith("Z")
+
+
 async def test_a_function_that_never_logged(tmp_path: Path) -> None:
     """Nothing, not an error."""
     assert await collect(tmp_path, name="silent") == []
