@@ -86,6 +86,13 @@ async def test_a_bad_deployment_says_what_is_wrong(provider: Provider, body: Any
     assert await provider.store.all() == {}
 
 
+async def test_text_that_no_answer_could_hold_is_refused(provider: Provider) -> None:
+    """JSON can name half a character; kept in a label it would have broken every listing from then on."""
+    body = b'{"service": "odd", "image": "hello:1", "labels": {"a": "\\ud800"}}'
+    assert (await provider.client.post("/system/functions", content=body)).status_code == 400
+    assert (await provider.client.get("/system/functions")).json() == []
+
+
 async def test_bad_json_is_400(provider: Provider) -> None:
     """Not a 500."""
     answer = await provider.client.post("/system/functions", content=b"{")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,8 +23,8 @@ async def read_object(request: Request) -> dict[str, Any]:
         if len(raw) > MAX_JSON_BYTES:
             raise TooLarge(f"the body is longer than {MAX_JSON_BYTES} bytes")
     try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as cause:
+        body = orjson.loads(raw)  # refuses NaN and half characters, which no answer could hold again
+    except orjson.JSONDecodeError as cause:
         raise BadRequest(f"the body is not JSON: {cause}") from cause
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object")
