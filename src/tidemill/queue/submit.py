@@ -18,6 +18,7 @@ from tidemill.broker.group_commit import GroupCommit
 from tidemill.contract import headers
 from tidemill.contract.calls import QueuedCall
 from tidemill.contract.names import CALL_ID, CLAIM_CHECK_BYTES, OBJECTS_PAYLOADS
+from tidemill.lib.correlation import from_values
 from tidemill.lib.log import Logger
 from tidemill.queue.callback_url import CallbackRules
 from tidemill.queue.codec import queue_message
@@ -29,6 +30,7 @@ from tidemill.queue.web import Answer, Request
 
 PREFIX = "/async-function/"
 
+_CALLBACK_URL = headers.CALLBACK_URL.lower()
 _NOT_KEPT = frozenset(
     {
         "connection",
@@ -42,14 +44,12 @@ _NOT_KEPT = frozenset(
         "upgrade",
         "content-length",
         "expect",
-        "x-callback-url",
+        _CALLBACK_URL,
         "x-openfaas-internal",
     }
 )
 """Hop by hop (openfaas-compat 3.1), written anew by whoever sends, or ours alone."""
 _OURS = "x-tidemill-"
-_TRACE = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_CORRELATION = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~-]*")
 _SAFE_IN_PATH = "/:@!$&'()*+,;=~"
 """Characters of a path that need no escape (RFC 3986)."""
@@ -92,7 +92,7 @@ class Submissions:
         function = self._directory.known(name) or await self._directory.find(name)
         found = dict(request.headers)
         ids = _ids(found)
-        callback_url = found.get("x-callback-url")
+        callback_url = found.get(_CALLBACK_URL)
         if callback_url is not None:
             self._callbacks.parse(callback_url)
         key = found.get("idempotency-key")
@@ -170,14 +170,17 @@ def _ids(found: dict[str, str]) -> _Ids:
     call_id = found.get("x-call-id", "")
     if not CALL_ID.fullmatch(call_id):
         call_id = str(uuid.uuid4())
-    correlation_id = found.get("x-correlation-id", "")
-    if not _CORRELATION.fullmatch(correlation_id):
-        correlation_id = call_id
-    trace = _TRACE.fullmatch(found.get("traceparent", ""))
+    told = from_values(
+        call_id=call_id,
+        correlation_id=found.get("x-correlation-id", ""),
+        traceparent=found.get("traceparent", ""),
+        attempt="",
+        function="",
+    )
     start_time = found.get("x-start-time", "")
     if not start_time.isdigit():
         start_time = str(time.time_ns())
-    return _Ids(call_id, start_time, correlation_id, trace[1] if trace else "")
+    return _Ids(call_id, start_time, told.correlation_id or call_id, told.trace_id)
 
 
 def _kept(given: list[tuple[str, str]], ids: _Ids) -> tuple[tuple[str, str], ...]:

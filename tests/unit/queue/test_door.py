@@ -118,6 +118,19 @@ async def test_accepted_means_stored(house: House) -> None:
     assert not names & {"connection", "x-tidemill-attempt", "content-length"}
 
 
+async def test_ids_that_are_none_are_not_kept(house: House) -> None:
+    """As everywhere: a trace of zeros is invalid, a correlation id that is no id gives way to the call id."""
+    zeros = f"00-{'0' * 32}-b7ad6b7169203331-01"
+    answer = await house.ask(
+        "POST", "/async-function/fn", X_Call_Id="my-id", X_Correlation_Id="a b", Traceparent=zeros
+    )
+    assert answer.status == 202
+    stored = await house.broker.last("TM_QUEUE", "tm.queue.openfaas-fn.fn.my-id")
+    assert stored is not None
+    call = read_call(stored)
+    assert (call.trace_id, call.correlation_id) == ("", "my-id")
+
+
 async def test_no_202_before_the_disk_has_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the broker has not confirmed, the caller waits."""
     stored = asyncio.Event()
