@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
 import signal
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 
-import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
@@ -26,11 +23,9 @@ from tidemill.queue.dead_letters import DeadLetters
 from tidemill.queue.directory import Directory
 from tidemill.queue.door import Door
 from tidemill.queue.door_settings import DoorSettings
-from tidemill.queue.logbuffer import BufferedOutput
+from tidemill.queue.process import hear, run
 from tidemill.queue.submit import Submissions
 
-GC_THRESHOLD = 20_000
-"""Python's own looks after every 700 objects. What is under way here are thousands that all go by themselves."""
 BACKLOG = 1024
 BACKPRESSURE = 4096
 """Requests in hand at once; each waits for the disk, so many may wait together."""
@@ -57,7 +52,7 @@ async def serve(settings: Settings, own: DoorSettings, log: Logger) -> None:
         door = Door(submissions, Calls(broker), DeadLetters(broker, directory, log), credentials, log)
         async with asyncio.TaskGroup() as tasks:
             refreshing = tasks.create_task(directory.run())
-            listening = tasks.create_task(_hear(broker.listen(FUNCTIONS_CHANGED, directory.notice)))
+            listening = tasks.create_task(hear(broker.listen(FUNCTIONS_CHANGED, directory.notice)))
             server = _server(door, settings)
             serving = tasks.create_task(server.serve())
             log.info("started", socket=str(settings.socket("door")))
@@ -85,20 +80,8 @@ def _server(door: Door, settings: Settings) -> Server:
     return server
 
 
-async def _hear(listening: AbstractAsyncContextManager[None]) -> None:
-    async with listening:
-        await asyncio.Event().wait()
-
-
 def main() -> None:
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
-    output = BufferedOutput()
-    settings, own = Settings.from_env(os.environ), DoorSettings.from_env(os.environ)
-    try:
-        uvloop.run(serve(settings, own, Logger("door", stream=output)))
-    finally:
-        output.write_out()
+    run("door", serve)
 
 
 if __name__ == "__main__":

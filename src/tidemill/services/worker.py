@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
 import signal
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-
-import uvloop
+from contextlib import AsyncExitStack
 
 from tidemill.broker.group_commit import GroupCommit
 from tidemill.broker.jetstream import JetStream, jetstream
@@ -27,12 +23,10 @@ from tidemill.queue.door_settings import DoorSettings
 from tidemill.queue.endings import Endings
 from tidemill.queue.fleet import Fleet
 from tidemill.queue.line import Line
-from tidemill.queue.logbuffer import BufferedOutput
+from tidemill.queue.process import hear, run
 from tidemill.queue.window import Window
 from tidemill.queue.worker import Worker
 
-GC_THRESHOLD = 20_000
-"""Python's own looks after every 700 objects. What is under way here are thousands that all go by themselves."""
 GATHER_S = 0.008
 """Records of results may wait a little: the function is free meanwhile, and each fsync spared is CPU for calls."""
 
@@ -59,7 +53,7 @@ async def serve(settings: Settings, own: DoorSettings, log: Logger) -> None:
                 tasks.create_task(work)
                 for work in (
                     directory.run(),
-                    _hear(broker.listen(FUNCTIONS_CHANGED, directory.notice)),
+                    hear(broker.listen(FUNCTIONS_CHANGED, directory.notice)),
                     worker.listen(),
                     fleet.run(),
                     callbacks.run(),
@@ -86,20 +80,8 @@ def _callbacks(broker: JetStream, edge: Client, settings: Settings, own: DoorSet
     )
 
 
-async def _hear(listening: AbstractAsyncContextManager[None]) -> None:
-    async with listening:
-        await asyncio.Event().wait()
-
-
 def main() -> None:
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
-    output = BufferedOutput()
-    settings, own = Settings.from_env(os.environ), DoorSettings.from_env(os.environ)
-    try:
-        uvloop.run(serve(settings, own, Logger("worker", stream=output)))
-    finally:
-        output.write_out()
+    run("worker", serve)
 
 
 if __name__ == "__main__":
